@@ -1,0 +1,1 @@
+"""An OpenAI-compatible gateway to Qwen, running as a Cloudflare Python Worker."""

@@ -1,0 +1,187 @@
+"""One request's journey: request id -> CORS -> route -> key check -> handler -> error boundary."""
+
+import os
+import re
+import time
+from typing import Any
+
+from qwen_worker.auth import check_client_key
+from qwen_worker.config import Settings
+from qwen_worker.credentials.manager import CredentialManager, CredentialState
+from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
+from qwen_worker.log import Log
+from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Response, Runtime
+from qwen_worker.routes.context import Context
+from qwen_worker.routes.table import Route, find_route, is_protected
+from qwen_worker.version import __version__
+
+_VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
+
+CORS_HEADERS = {
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "x-request-id, retry-after, x-should-retry, x-upstream-request-id",
+}
+PREFLIGHT_HEADERS = {
+    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+    "access-control-max-age": "86400",
+    "vary": "access-control-request-headers",
+}
+DEFAULT_ALLOWED_HEADERS = "authorization, content-type, x-api-key, api-key, x-request-id"
+
+
+class Isolate:
+    """What lives as long as the isolate: plain data that requests may share, and the gateway made of it."""
+
+    def __init__(self) -> None:
+        self.credential_state = CredentialState()
+        self._environment: Environment | None = None
+        self._gateway: Gateway | None = None
+
+    def gateway(self, environment: Environment, sink: LogSink) -> "Gateway":
+        """The gateway for these settings. The environment is read anew only when it is another one."""
+        if self._gateway is None or environment != self._environment:
+            started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
+            self._gateway = Gateway(
+                Settings.from_env(environment), self.credential_state, sink, started_ms=started_ms
+            )
+            self._environment = environment
+        return self._gateway
+
+
+class Gateway:
+    """Answers requests with one reading of the settings."""
+
+    def __init__(
+        self, settings: Settings, state: CredentialState, sink: LogSink, *, started_ms: int
+    ) -> None:
+        self.started_ms = started_ms
+        self._settings = settings
+        self._credentials = CredentialManager(settings, state)
+        self._sink = sink
+        self._announced = False
+
+    async def handle(self, request: InboundRequest, runtime: Runtime) -> Response:
+        """Answers any request; never raises."""
+        request_id = _request_id(request)
+        log = Log(self._sink, self._settings.log_level, request_id)
+        if not self._announced:
+            self._announce(log, runtime)
+        try:
+            response = await self._respond(request, request_id, runtime, log)
+        except ProxyError as error:
+            _log_error(log, error)
+            response = _error_response(error)
+        except Exception as error:
+            log.error("unexpected error", exception=type(error).__name__, where=_where(error))
+            response = _error_response(InternalError("The gateway failed to handle this request."))
+        response.headers.update(CORS_HEADERS)
+        response.headers["x-request-id"] = request_id
+        return response._replace(body=None) if request.method == "HEAD" else response
+
+    async def scheduled(self, runtime: Runtime) -> None:
+        """The cron event: keeps the login fresh where no request does."""
+        log = Log(self._sink, self._settings.log_level)
+        try:
+            await self._credentials.keep_fresh(runtime, log)
+        except ProxyError as error:
+            _log_error(log, error)
+
+    async def _respond(
+        self, request: InboundRequest, request_id: str, runtime: Runtime, log: Log
+    ) -> Response:
+        if request.method == "OPTIONS":
+            return _preflight(request)
+        route = find_route(request.path)
+        if route.needs_key if route else is_protected(request.path):
+            self._check_configuration()
+            check_client_key(request, self._settings.client_keys)
+            log.debug("authentication passed", required=bool(self._settings.client_keys))
+        if route is None:
+            raise NotFound("Unknown path. See GET / for the endpoints of this gateway.")
+        _check_method(route, request.method)
+        return await route.handler(
+            Context(request, request_id, self._settings, self._credentials, runtime, log, self.started_ms)
+        )
+
+    def _check_configuration(self) -> None:
+        problem = self._settings.fatal_problem
+        if problem is not None:
+            raise ConfigurationInvalid(f"The gateway is misconfigured: {problem}.")
+
+    def _announce(self, log: Log, runtime: Runtime) -> None:
+        """Tells once an isolate what an operator must know about this configuration."""
+        self._announced = True
+        settings = self._settings
+        log.info("gateway started", version=__version__, kv_bound=runtime.kv is not None)
+        log.debug("environment loaded", **_presence(settings))
+        if not settings.client_keys:
+            log.warning("endpoints are open", reason="OPENAI_API_KEY is not set: anyone may use this gateway")
+        if runtime.kv is None:
+            log.warning("QWEN_KV is not bound", consequence="a refreshed login is lost with this isolate")
+        for problem in settings.problems:
+            log.error("configuration problem", variable=problem.variable, expected=problem.expected)
+
+
+def _presence(settings: Settings) -> dict[str, Any]:
+    return {
+        "QWEN_CLI_AUTH": settings.login is not None,
+        "QWEN_API_KEY": settings.api_key is not None,
+        "OPENAI_API_KEY": bool(settings.client_keys),
+        "OPENAI_BASE_URL": settings.base_url is not None,
+        "model": settings.default_model,
+    }
+
+
+def _request_id(request: InboundRequest) -> str:
+    """The caller's id if it is a sane one, otherwise a fresh one."""
+    given = request.header("x-request-id")
+    if given is not None and _VALID_REQUEST_ID.fullmatch(given):
+        return given
+    return f"req_{os.urandom(12).hex()}"
+
+
+def _check_method(route: Route, method: str) -> None:
+    if not route.answers(method):
+        raise MethodNotAllowed(f"This path answers {route.allow} only.", allow=route.allow)
+
+
+def _preflight(request: InboundRequest) -> Response:
+    """Echoes the requested header names: `*` would not cover Authorization, and the SDKs send many."""
+    asked = request.header("access-control-request-headers")
+    route = find_route(request.path)
+    return Response(
+        204,
+        {
+            **PREFLIGHT_HEADERS,
+            "access-control-allow-headers": asked or DEFAULT_ALLOWED_HEADERS,
+            "allow": route.allow if route else "OPTIONS",
+        },
+    )
+
+
+def _error_response(error: ProxyError) -> Response:
+    headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
+    return Response(error.status, headers, error.body())
+
+
+def _log_error(log: Log, error: ProxyError) -> None:
+    """A client's mistake is information, everything else a warning for the operator."""
+    write = log.info if error.scope == "request" and error.status < 500 else log.warning
+    write(
+        "request failed",
+        status=error.status,
+        code=error.code,
+        param=error.param,
+        upstream_status=error.upstream_status,
+        upstream_request_id=error.upstream_request_id,
+    )
+
+
+def _where(error: Exception) -> str:
+    """File and line of the innermost frame: enough to find a bug, and nothing of any value in it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return "unknown"
+    return f"{trace.tb_frame.f_code.co_filename.rsplit('/', 1)[-1]}:{trace.tb_lineno}"

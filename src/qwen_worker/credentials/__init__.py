@@ -1,0 +1,1 @@
+"""Upstream credentials: what we call Qwen with, and how it stays valid."""

@@ -1,0 +1,144 @@
+"""Upstream credentials as immutable values: an OAuth login, a static key, and what a call to Qwen needs of them.
+
+No I/O happens here. The shape of a login is that of the Qwen Code CLI's `oauth_creds.json`:
+`{"access_token", "token_type", "refresh_token", "resource_url", "expiry_date"}`, `expiry_date` in
+milliseconds since the Unix epoch.
+"""
+
+import json
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+DEFAULT_OAUTH_API_BASE_URL = "https://portal.qwen.ai/v1"
+"""Where an OAuth login without a `resource_url` calls; DashScope's own hosts refuse these tokens."""
+
+DEFAULT_API_KEY_BASE_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+
+EXPIRY_MARGIN_MS = 30_000
+"""A token counts as valid until this long before its expiry, as in the official CLI."""
+
+
+class CredentialFormatError(ValueError):
+    """A login is not what `oauth_creds.json` holds. `field` names the culprit; no value is ever shown."""
+
+    def __init__(self, field: str, expected: str) -> None:
+        super().__init__(f"{field}: expected {expected}" if field else f"expected {expected}")
+        self.field = field
+        self.expected = expected
+
+
+class OAuthToken(NamedTuple):
+    """An OAuth login at one moment of its life. The refresh token works exactly once."""
+
+    access_token: str
+    refresh_token: str | None = None
+    expiry_date_ms: int | None = None
+    resource_url: str | None = None
+    token_type: str = "Bearer"
+
+    def is_valid(self, now_ms: int) -> bool:
+        """Whether the access token may be used now. An unknown expiry counts as valid until Qwen says no."""
+        return self.expiry_date_ms is None or now_ms < self.expiry_date_ms - EXPIRY_MARGIN_MS
+
+    def __repr__(self) -> str:
+        return f"OAuthToken(expiry_date_ms={self.expiry_date_ms}, has_refresh_token={self.refresh_token is not None})"
+
+
+class StaticKey(NamedTuple):
+    """An API key of DashScope, a plan, ModelScope or any OpenAI-compatible host. It needs no refresh."""
+
+    api_key: str
+    base_url: str
+
+    def __repr__(self) -> str:
+        return f"StaticKey(base_url={self.base_url!r})"
+
+
+class Credential(NamedTuple):
+    """What one call to Qwen needs: the bearer secret, and the base URL (no trailing slash) it belongs to."""
+
+    kind: Literal["oauth", "api_key"]
+    secret: str
+    base_url: str
+
+    def __repr__(self) -> str:
+        return f"Credential(kind={self.kind!r}, base_url={self.base_url!r})"
+
+
+def parse_oauth_token(text: str) -> OAuthToken:
+    """Reads what `oauth_creds.json` holds, pretty-printed or not.
+
+    Raises CredentialFormatError naming the field. Unknown fields are ignored.
+    """
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise CredentialFormatError("", "the JSON object of oauth_creds.json") from None
+    return oauth_token_from(value)
+
+
+def oauth_token_from(value: Any) -> OAuthToken:
+    """The login in an already parsed `oauth_creds.json` object. Raises CredentialFormatError."""
+    if not isinstance(value, dict):
+        raise CredentialFormatError("", "the JSON object of oauth_creds.json")
+    return OAuthToken(
+        access_token=_required_text(value, "access_token"),
+        refresh_token=_optional_text(value, "refresh_token"),
+        expiry_date_ms=_optional_ms(value, "expiry_date"),
+        resource_url=_optional_text(value, "resource_url"),
+        token_type=_optional_text(value, "token_type") or "Bearer",
+    )
+
+
+def api_base_url(resource_url: str) -> str:
+    """The API's base URL for a `resource_url`, which usually has neither scheme nor `/v1`.
+
+    `portal.qwen.ai` -> `https://portal.qwen.ai/v1`; a full URL keeps its scheme; trailing slashes go.
+    """
+    url = resource_url if "://" in resource_url else f"https://{resource_url}"
+    url = url.rstrip("/")
+    return url if url.endswith("/v1") else f"{url}/v1"
+
+
+def is_http_url(text: str) -> bool:
+    """Whether `text` is an absolute http(s) URL with a host, without credentials, query or fragment."""
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.username is None
+            and parts.port != 0
+            and not parts.query
+            and not parts.fragment
+            and not any(character.isspace() for character in text)
+        )
+    except ValueError:
+        return False
+
+
+def _required_text(value: dict[str, Any], field: str) -> str:
+    text = _optional_text(value, field)
+    if text is None:
+        raise CredentialFormatError(field, "a non-empty string")
+    return text
+
+
+def _optional_text(value: dict[str, Any], field: str) -> str | None:
+    text = value.get(field)
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str):
+        raise CredentialFormatError(field, "a string")
+    if not text.isascii() or not text.isprintable():
+        raise CredentialFormatError(field, "printable ASCII text")
+    return text.strip()
+
+
+def _optional_ms(value: dict[str, Any], field: str) -> int | None:
+    number = value.get(field)
+    if number is None:
+        return None
+    if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1e15:
+        raise CredentialFormatError(field, "milliseconds since the Unix epoch")
+    return int(number)

@@ -1,0 +1,179 @@
+"""What the core needs from the outside world, as Protocols.
+
+The core (everything outside `platform/`) is given these and imports no runtime module, so it runs and is
+tested in plain CPython. `platform/worker.py` implements them on the Workers runtime.
+
+Times are integers in milliseconds since the Unix epoch where a name ends in `_ms`, and floats in seconds
+where it ends in `_seconds`.
+"""
+
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, Protocol
+
+
+class FetchError(Exception):
+    """The upstream could not be reached or the connection broke (DNS, refused, reset, TLS)."""
+
+
+class FetchTimeout(FetchError):
+    """The upstream did not answer within the allowed time."""
+
+
+class StoreError(Exception):
+    """A KV operation failed. The message never holds a stored value."""
+
+
+class StreamBroken(Exception):
+    """The upstream's body ended in the middle (its connection was lost)."""
+
+
+class BodyTooLarge(Exception):
+    """The client's body is larger than the limit it was read with."""
+
+
+class BodyUnreadable(Exception):
+    """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
+
+
+class Clock(Protocol):
+    """Time, replaced by a virtual one in tests and in the simulation."""
+
+    def now_ms(self) -> int:
+        """Wall-clock time in milliseconds since the Unix epoch."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait. Safe inside one request; never shared between requests."""
+        ...
+
+
+class KeyValueStore(Protocol):
+    """A Workers KV namespace: eventually consistent, last write wins, one write a second to a key."""
+
+    async def get(self, key: str) -> str | None:
+        """The value, at most 60 s stale; None if there is none. Raises StoreError."""
+        ...
+
+    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
+        """Writes the value. Raises StoreError (an error, or more than one write a second to the key)."""
+        ...
+
+
+class Background(Protocol):
+    """Work that must survive the end of the request (`ctx.waitUntil`)."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Runs `work` to its end even if the client hangs up. `work` must handle its own errors."""
+        ...
+
+
+class OutboundRequest(NamedTuple):
+    """A request to Qwen. `body` is sent as it is (UTF-8 bytes)."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+class ByteStream(Protocol):
+    """A response body in the runtime's own form. The core passes it on and never looks inside."""
+
+
+class InboundResponse(Protocol):
+    """An answer whose headers have arrived and whose body is still to be read, once, in one way."""
+
+    @property
+    def status(self) -> int: ...
+
+    def header(self, name: str) -> str | None:
+        """A header's value by its lower-case name, or None."""
+        ...
+
+    async def text(self, limit_bytes: int = 65_536) -> str:
+        """The body decoded as UTF-8 (undecodable bytes replaced), cut off after `limit_bytes`.
+
+        Raises FetchError if the connection breaks, FetchTimeout if the request's time is up.
+        """
+        ...
+
+    def stream(self) -> ByteStream:
+        """The body to be passed to the client natively; "empty" if the answer has none."""
+        ...
+
+    def cancel(self) -> None:
+        """Closes the connection to Qwen. Harmless when the answer has ended."""
+        ...
+
+
+class Fetcher(Protocol):
+    """The runtime's fetch."""
+
+    async def fetch(
+        self,
+        request: OutboundRequest,
+        *,
+        headers_timeout_ms: int,
+        total_timeout_ms: int | None = None,
+    ) -> InboundResponse:
+        """Sends the request and returns when the headers of the answer are there.
+
+        `headers_timeout_ms` bounds the time until then; `total_timeout_ms` bounds the body too (None: not).
+        Redirects are not followed. Raises FetchTimeout or FetchError.
+        """
+        ...
+
+
+class InboundRequest(Protocol):
+    """The client's request."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str:
+        """The path as sent: percent-encoded, no query, at least "/"."""
+        ...
+
+    def header(self, name: str) -> str | None:
+        """A header's value by its lower-case name, or None."""
+        ...
+
+    async def body(self, limit_bytes: int) -> bytes:
+        """The whole body. Raises BodyTooLarge (without reading on) or BodyUnreadable."""
+        ...
+
+
+class Response(NamedTuple):
+    """What goes back to the client. `body` is text, or an upstream body passed on natively."""
+
+    status: int
+    headers: dict[str, str]
+    body: str | ByteStream | None = None
+
+
+class LogSink(Protocol):
+    """Where log lines go (`console.*` on Workers)."""
+
+    def __call__(self, level: str, line: str) -> None: ...
+
+
+class Environment(Protocol):
+    """The Worker's variables and secrets."""
+
+    def get(self, name: str) -> str | None:
+        """The value of a variable, or None when it is not set."""
+        ...
+
+
+class Runtime(NamedTuple):
+    """Everything one request is given from outside."""
+
+    clock: Clock
+    fetcher: Fetcher
+    kv: KeyValueStore | None
+    background: Background
+    random: Callable[[], float]
+
+
+Handler = Callable[..., Awaitable[Response]]

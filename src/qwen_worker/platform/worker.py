@@ -1,0 +1,297 @@
+"""The core's ports on the Workers runtime, and the two events it serves: fetch and scheduled.
+
+One module for three runtimes (embedded Pyodide 0.26, production 0.28 and 314): no JavaScript object lives at
+module level (a deploy-time snapshot cannot hold one), every dict is converted before it crosses, JavaScript's
+`null` and `undefined` become None, and timers are the runtime's own, since Pyodide's asyncio timers are
+never cleared and leak when a request ends before they fire.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Coroutine
+from typing import Any
+
+import js
+from pyodide.ffi import JsException, create_proxy, to_js
+
+from qwen_worker.app import Gateway, Isolate
+from qwen_worker.platform import ports
+from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
+
+try:
+    from workers import WorkerEntrypoint
+except ImportError:  # the embedded runtime has no SDK and dispatches to `on_fetch`
+    WorkerEntrypoint = None
+
+_ISOLATE = Isolate()
+
+
+async def serve(request: Any, env: Any, ctx: Any) -> Any:
+    """Answers a fetch event with a JavaScript Response."""
+    environment = WorkerEnvironment(native_environment(env))
+    gateway = _gateway(environment)
+    response = await gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx))
+    return _to_js_response(response)
+
+
+async def tick(env: Any, ctx: Any) -> None:
+    """Serves a scheduled (cron) event."""
+    environment = WorkerEnvironment(native_environment(env))
+    await _gateway(environment).scheduled(_runtime(environment, ctx))
+
+
+def _gateway(environment: "WorkerEnvironment") -> Gateway:
+    """The isolate's gateway; made anew when the runtime hands us another environment (a changed secret)."""
+    return _ISOLATE.gateway(environment, console_sink)
+
+
+def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
+    return ports.Runtime(
+        clock=WorkerClock(),
+        fetcher=WorkerFetcher(),
+        kv=environment.kv(),
+        background=WorkerBackground(ctx),
+        random=random.random,
+    )
+
+
+def console_sink(level: str, line: str) -> None:
+    """Writes a log line with the console method of its level, which `wrangler tail` filters by."""
+    console = js.console
+    if level == "error":
+        console.error(line)
+    elif level == "warning":
+        console.warn(line)
+    elif level == "debug":
+        console.debug(line)
+    else:
+        console.log(line)
+
+
+class WorkerEnvironment:
+    """Variables, secrets and bindings of the Worker."""
+
+    __slots__ = ("_env",)
+
+    def __init__(self, env: Any) -> None:
+        self._env = env
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same JavaScript object: the runtime makes a new one when a value changes."""
+        return isinstance(other, WorkerEnvironment) and bool(self._env == other._env)
+
+    def __hash__(self) -> int:
+        return hash(self._env.js_id)
+
+    def get(self, name: str) -> str | None:
+        value = getattr(self._env, name, None)
+        if absent(value):
+            return None
+        return value if isinstance(value, str) else str(js.JSON.stringify(value))
+
+    def kv(self) -> "WorkerKV | None":
+        namespace = getattr(self._env, "QWEN_KV", None)
+        return None if absent(namespace) else WorkerKV(namespace)
+
+
+class WorkerRequest:
+    """The client's request."""
+
+    __slots__ = ("_get_header", "_request", "method", "path")
+
+    def __init__(self, request: Any) -> None:
+        self._request = request
+        self._get_header = request.headers.get
+        self.method: str = request.method
+        self.path = _path_of(request.url)
+
+    def header(self, name: str) -> str | None:
+        value = self._get_header(name)
+        return None if absent(value) else value
+
+    async def body(self, limit_bytes: int) -> bytes:
+        declared = self.header("content-length")
+        if declared is not None and declared.isdigit():
+            if int(declared) > limit_bytes:
+                raise ports.BodyTooLarge
+            try:
+                return (await self._request.arrayBuffer()).to_bytes()  # type: ignore[no-any-return]
+            except JsException:
+                raise ports.BodyUnreadable from None
+        return await self._read_undeclared(limit_bytes)
+
+    async def _read_undeclared(self, limit_bytes: int) -> bytes:
+        """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""
+        if absent(self._request.body):
+            return b""
+        chunks: list[bytes] = []
+        size = 0
+        reader = self._request.body.getReader()
+        try:
+            while not (step := await reader.read()).done:
+                chunk = step.value.to_bytes()
+                size += len(chunk)
+                if size > limit_bytes:
+                    await reader.cancel()
+                    raise ports.BodyTooLarge
+                chunks.append(chunk)
+        except JsException:
+            raise ports.BodyUnreadable from None
+        return b"".join(chunks)
+
+
+class WorkerClock:
+    """The runtime's time. On Workers it stands still between I/O, which is fine for all we ask of it."""
+
+    __slots__ = ()
+
+    def now_ms(self) -> int:
+        return int(time.time() * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        controller = js.AbortController.new()
+        try:
+            await js.scheduler.wait(int(seconds * 1000), js_object({"signal": controller.signal}))
+        except asyncio.CancelledError:
+            controller.abort()
+            raise
+
+
+class WorkerBackground:
+    """`ctx.waitUntil`."""
+
+    __slots__ = ("_ctx",)
+
+    def __init__(self, ctx: Any) -> None:
+        self._ctx = ctx
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Only a proxy of a Task completes on every runtime; a bare coroutine vanishes on the embedded one."""
+        task = asyncio.ensure_future(work)
+        proxy = create_proxy(task)
+        self._ctx.waitUntil(proxy)
+        loop = asyncio.get_running_loop()
+        # The proxy must outlive the callback by which the runtime learns that the task is done.
+        task.add_done_callback(lambda _: loop.call_soon(loop.call_soon, proxy.destroy))
+
+
+class WorkerKV:
+    """A KV namespace binding."""
+
+    __slots__ = ("_namespace",)
+
+    def __init__(self, namespace: Any) -> None:
+        self._namespace = namespace
+
+    async def get(self, key: str) -> str | None:
+        try:
+            value = await self._namespace.get(key)
+        except JsException as error:
+            raise ports.StoreError(error.name) from None
+        return None if absent(value) else str(value)
+
+    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
+        options = {} if expiration_ttl_seconds is None else {"expirationTtl": expiration_ttl_seconds}
+        try:
+            await self._namespace.put(key, value, js_object(options))
+        except JsException as error:
+            raise ports.StoreError(error.name) from None
+
+
+class WorkerFetcher:
+    """The runtime's fetch."""
+
+    __slots__ = ()
+
+    async def fetch(
+        self,
+        request: ports.OutboundRequest,
+        *,
+        headers_timeout_ms: int,
+        total_timeout_ms: int | None = None,
+    ) -> "WorkerResponse":
+        controller = js.AbortController.new()
+        abort = controller.abort.bind(controller)
+        timer = js.setTimeout(abort, headers_timeout_ms)
+        signal = controller.signal
+        if total_timeout_ms is not None:
+            signal = js.AbortSignal.any(to_js([signal, js.AbortSignal.timeout(total_timeout_ms)]))
+        options = {
+            "method": request.method,
+            "headers": request.headers,
+            "redirect": "manual",
+            "signal": signal,
+        }
+        if request.body is not None:
+            options["body"] = request.body
+        try:
+            response = await js.fetch(request.url, js_object(options))
+        except JsException as error:
+            raise _fetch_error(error) from None
+        except asyncio.CancelledError:
+            controller.abort()
+            raise
+        finally:
+            js.clearTimeout(timer)
+        return WorkerResponse(response, controller)
+
+
+class WorkerResponse:
+    """Qwen's answer."""
+
+    __slots__ = ("_controller", "_get_header", "_response", "status")
+
+    def __init__(self, response: Any, controller: Any) -> None:
+        self._response = response
+        self._controller = controller
+        self._get_header = response.headers.get
+        self.status: int = response.status
+
+    def header(self, name: str) -> str | None:
+        value = self._get_header(name)
+        return None if absent(value) else value
+
+    async def text(self, limit_bytes: int = 65_536) -> str:
+        body = self._response.body
+        if absent(body):
+            return ""
+        data = bytearray()
+        reader = body.getReader()
+        try:
+            while len(data) < limit_bytes and not (step := await reader.read()).done:
+                data += step.value.to_bytes()
+        except JsException as error:
+            raise _fetch_error(error) from None
+        if len(data) >= limit_bytes:
+            self.cancel()
+        return data[:limit_bytes].decode("utf-8", "replace")
+
+    def stream(self) -> Any:
+        body = self._response.body
+        return "" if absent(body) else body
+
+    def cancel(self) -> None:
+        self._controller.abort()
+
+
+def _fetch_error(error: JsException) -> ports.FetchError:
+    """A time-out is told from a broken connection by the exception's name alone."""
+    if error.name in ("TimeoutError", "AbortError"):
+        return ports.FetchTimeout()
+    return ports.FetchError()
+
+
+def _path_of(url: str) -> str:
+    """The path of an absolute URL, without query and fragment."""
+    start = url.find("/", url.find("://") + 3)
+    if start < 0:
+        return "/"
+    path = url[start:]
+    query = path.find("?")
+    return path if query < 0 else path[:query]
+
+
+def _to_js_response(response: ports.Response) -> Any:
+    options = js_object({"status": response.status, "headers": response.headers})
+    return js.Response.new(response.body, options)

@@ -1,0 +1,80 @@
+"""POST /v1/chat/completions."""
+
+import json
+
+from qwen_worker.chat_request import parse_chat_request
+from qwen_worker.errors import InvalidRequest, PayloadTooLarge
+from qwen_worker.platform.ports import BodyTooLarge, BodyUnreadable, InboundResponse, Response
+from qwen_worker.routes.context import Context
+from qwen_worker.upstream.client import Exchange, open_completion
+from qwen_worker.upstream.relay import stream_completion
+
+PASSED_HEADERS = (
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-remaining-requests",
+    "x-ratelimit-remaining-tokens",
+    "x-ratelimit-reset-requests",
+    "x-ratelimit-reset-tokens",
+)
+UPSTREAM_REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "request_id")
+
+USAGE_BODY_LIMIT_BYTES = 4_000_000
+"""How large an answer may be for its usage to be logged; only at debug level is an answer read at all."""
+
+
+async def chat_completions(context: Context) -> Response:
+    """Checks the body, sends it to Qwen, passes the answer on: natively, without looking into it."""
+    chat = parse_chat_request(await _read_body(context))
+    log, settings, runtime = context.log, context.settings, context.runtime
+    log.debug("new chat completion request", stream=chat.stream, model=chat.model)
+    exchange = Exchange(chat, context.request_id, settings, context.credentials, runtime, log)
+    if chat.stream:
+        return await stream_completion(
+            lambda: open_completion(exchange),
+            include_usage=chat.include_usage,
+            model=chat.model or settings.default_model,
+            settings=settings,
+            runtime=runtime,
+            log=log,
+            headers={},
+        )
+    answer = await open_completion(exchange)
+    headers = _passed_headers(answer)
+    if log.is_debug:
+        return Response(answer.status, headers, await _text_with_usage_logged(answer, context))
+    return Response(answer.status, headers, answer.stream())
+
+
+async def _read_body(context: Context) -> bytes:
+    limit_bytes = context.settings.body_limit_bytes
+    try:
+        return await context.request.body(limit_bytes)
+    except BodyTooLarge:
+        raise PayloadTooLarge(f"The request body is larger than {limit_bytes} bytes.") from None
+    except BodyUnreadable:
+        raise InvalidRequest("The request body could not be read to its end.", code="invalid_body") from None
+
+
+def _passed_headers(answer: InboundResponse) -> dict[str, str]:
+    headers = {"content-type": answer.header("content-type") or "application/json"}
+    for name in UPSTREAM_REQUEST_ID_HEADERS:
+        value = answer.header(name)
+        if value is not None:
+            headers["x-upstream-request-id"] = value
+            break
+    for name in PASSED_HEADERS:
+        value = answer.header(name)
+        if value is not None:
+            headers[name] = value
+    return headers
+
+
+async def _text_with_usage_logged(answer: InboundResponse, context: Context) -> str:
+    text = await answer.text(USAGE_BODY_LIMIT_BYTES)
+    try:
+        usage = json.loads(text).get("usage")
+    except (ValueError, AttributeError):
+        usage = None
+    context.log.debug("usage", usage=usage)
+    return text

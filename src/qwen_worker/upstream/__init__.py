@@ -1,0 +1,1 @@
+"""Qwen's API: requests to it, answers from it, the stream between."""
