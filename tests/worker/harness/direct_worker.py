@@ -1,0 +1,246 @@
+"""A Worker on one workerd process, without wrangler's front proxy.
+
+That proxy costs time, and turns a broken connection into a clean end. So here is where broken connections, KV in
+every state and many short-lived Workers are tested, and where the benchmark measures.
+"""
+
+import json
+import os
+import queue
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NotRequired, TypedDict
+
+from tests.worker.harness.logs import LogBook
+from tools.network import NotReady
+from tools.processes import ProcessGroup
+from tools.repository import EMBEDDED_RUNTIME, SOURCE
+from tools.worker_config import local_config
+
+_HOST = Path(__file__).parent / "direct_host.mjs"
+_START_TIMEOUT_SECONDS = 30.0
+_COMMAND_TIMEOUT_SECONDS = 10.0
+
+KvOperationName = Literal["get", "put", "delete"]
+
+
+class KvOperation(TypedDict):
+    """One call that the Worker made on its KV namespace."""
+
+    operation: KvOperationName
+    key: str
+
+
+class KvError(TypedDict):
+    """The error that an operation throws: its message, and how often (-1: every time)."""
+
+    message: str
+    times: NotRequired[int]
+
+
+@dataclass(frozen=True)
+class KvFaults:
+    """What is wrong with the KV namespace.
+
+    `delays_ms` holds an operation back before anything else. `stale` makes reads go on seeing what a key held
+    before its first write under this fault, as a distant location does.
+    """
+
+    errors: Mapping[KvOperationName, KvError] = field(default_factory=dict)
+    delays_ms: Mapping[KvOperationName, int] = field(default_factory=dict)
+    stale: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The faults as faulty_kv.mjs reads them."""
+        errors = {name: {"times": -1, **error} for name, error in self.errors.items()}
+        return {"errors": errors, "delaysMs": dict(self.delays_ms), "stale": self.stale}
+
+
+class Module(TypedDict):
+    """A module of a Worker; `path` is its name, relative to the entry module, which comes first."""
+
+    type: Literal["PythonModule", "ESModule"]
+    path: str
+    contents: str
+
+
+def python_modules(source: Path, entry: str = "entry.py") -> list[Module]:
+    """The modules of a Python Worker whose entry module lies in `source`."""
+    files = sorted(source.rglob("*.py"), key=lambda file: (file != source / entry, file))
+    return [
+        Module(type="PythonModule", path=file.relative_to(source).as_posix(), contents=file.read_text())
+        for file in files
+    ]
+
+
+def javascript_module(contents: str) -> list[Module]:
+    """The modules of a JavaScript Worker that is one module."""
+    return [Module(type="ESModule", path="entry.mjs", contents=contents)]
+
+
+class DirectWorker:
+    """A running Worker.
+
+    `base_url` is its origin, `pid` the id of its workerd process, `log` what it prints. Its KV namespace starts
+    empty, unless it persists in the folder `state`; with `faulty_kv` it can be made to misbehave. Raises NotReady
+    when it does not start. Use `direct_worker` or a fixture, which stop it.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, str] | None = None,
+        *,
+        modules: Sequence[Module] | None = None,
+        state: Path | None = None,
+        faulty_kv: bool = False,
+        port: int = 0,
+    ) -> None:
+        self.log = LogBook()
+        self._directory = Path(tempfile.mkdtemp(prefix="qwen-worker-"))
+        config = local_config(SOURCE, variables or {})
+        self._kv_bindings: list[str] = [namespace["binding"] for namespace in config["kv_namespaces"]]
+        self._group = ProcessGroup(
+            [shutil.which("node") or "node", str(_HOST)], cwd=self._directory, environment=os.environ
+        )
+        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._command_lock = threading.Lock()
+        self._commands = 0
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            ready = self._start(
+                {
+                    "runtime": str(EMBEDDED_RUNTIME / "package.json"),
+                    "modules": _rooted(modules if modules is not None else python_modules(SOURCE)),
+                    "compatibilityDate": config["compatibility_date"],
+                    "compatibilityFlags": config["compatibility_flags"],
+                    "variables": config["vars"],
+                    "kvNamespaces": self._kv_bindings,
+                    "faultyKv": faulty_kv,
+                    "state": None if state is None else str(state),
+                    "port": port,
+                }
+            )
+        except BaseException:
+            self.stop()
+            raise
+        self.base_url: str = ready["url"]
+        self.pid: int = ready["pid"]
+
+    @property
+    def openai_base_url(self) -> str:
+        """What OpenAI clients are given as their base URL."""
+        return f"{self.base_url}/v1"
+
+    def events(self, name: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """The Worker's own log events so far (see LogBook.events)."""
+        return self.log.events(name, **fields)
+
+    def kv_get(self, key: str) -> str | None:
+        """The value of a key in the KV namespace behind the Worker's binding, faults aside."""
+        value: str | None = self._command("kvGet", key=key)
+        return value
+
+    def kv_put(self, key: str, value: str) -> None:
+        """Sets a key in the KV namespace, faults aside."""
+        self._command("kvPut", key=key, value=value)
+
+    def kv_delete(self, key: str) -> None:
+        """Removes a key from the KV namespace, faults aside."""
+        self._command("kvDelete", key=key)
+
+    def kv_keys(self) -> list[str]:
+        """The keys in the KV namespace."""
+        keys: list[str] = self._command("kvKeys")
+        return keys
+
+    def set_kv_faults(self, faults: KvFaults) -> None:
+        """Makes the KV namespace misbehave from now on and forgets `kv_operations`. Needs `faulty_kv`."""
+        self._command("kvFaults", faults=faults.as_json())
+
+    def kv_operations(self) -> list[KvOperation]:
+        """What the Worker has asked of KV since the last `set_kv_faults`. Needs `faulty_kv`."""
+        operations: list[KvOperation] = self._command("kvOperations")
+        return operations
+
+    def stop(self) -> None:
+        """Ends the Worker and every process it started."""
+        self._group.stop()
+        self._reader.join()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _start(self, setup: dict[str, Any]) -> dict[str, Any]:
+        self._send(setup)
+        message = self._next_answer(_START_TIMEOUT_SECONDS)
+        if message is None:
+            raise NotReady(f"the Worker did not start; it printed:\n{self.log.text()}")
+        ready: dict[str, Any] = message["ready"]
+        return ready
+
+    def _command(self, command: str, **parameters: Any) -> Any:
+        with self._command_lock:
+            self._commands += 1
+            self._send(
+                {
+                    "id": self._commands,
+                    "command": command,
+                    "parameters": {"binding": self._kv_bindings[0], **parameters},
+                }
+            )
+            answer = self._next_answer(_COMMAND_TIMEOUT_SECONDS)
+        if answer is None or "error" in answer:
+            raise RuntimeError(f"{command} failed: {answer}; the Worker printed:\n{self.log.text()}")
+        return answer["result"]
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._group.input.write(json.dumps(message) + "\n")
+        self._group.input.flush()
+
+    def _next_answer(self, timeout_seconds: float) -> dict[str, Any] | None:
+        try:
+            return self._answers.get(timeout=timeout_seconds)
+        except queue.Empty:
+            return None
+
+    def _read(self) -> None:
+        for line in self._group.output:
+            message = _host_message(line)
+            if message is None:
+                self.log.add(line.rstrip("\n"))
+            elif "log" in message:
+                self.log.add(message["log"])
+            else:
+                self._answers.put(message)
+        self._answers.put(None)
+
+
+@contextmanager
+def direct_worker(variables: Mapping[str, str] | None = None, **options: Any) -> Iterator[DirectWorker]:
+    """A DirectWorker for the length of a `with` block."""
+    worker = DirectWorker(variables, **options)
+    try:
+        yield worker
+    finally:
+        worker.stop()
+
+
+def _host_message(line: str) -> dict[str, Any] | None:
+    """What the host says in a line; None for a line that is not its own (a crash of Node.js)."""
+    try:
+        message = json.loads(line)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) else None
+
+
+def _rooted(modules: Sequence[Module]) -> list[dict[str, str]]:
+    """The modules with paths under miniflare's `modulesRoot`."""
+    return [
+        {"type": module["type"], "path": f"/{module['path']}", "contents": module["contents"]}
+        for module in modules
+    ]

@@ -1,0 +1,118 @@
+"""Programs that are started together with everything they start, and ended together.
+
+`wrangler dev` is a launcher, wrangler itself, esbuild and two workerd. Each program here gets a session, and so a
+process group, of its own; ending it means that no member of the group is alive afterwards.
+"""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+_POLL_SECONDS = 0.02
+
+
+class ProcessGroupAlive(RuntimeError):
+    """Members of a process group outlived even SIGKILL."""
+
+
+class ProcessGroup:
+    """A running program with its descendants.
+
+    Its standard output and error arrive as one text stream in `output`, undecodable bytes replaced; `input` is
+    its standard input.
+    """
+
+    def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
+        self._process = process = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("a process started with pipes has none")
+        self.input: IO[str] = process.stdin
+        self.output: IO[str] = process.stdout
+
+    @property
+    def pid(self) -> int:
+        """The id of the program and of its process group."""
+        return self._process.pid
+
+    def exit_code(self) -> int | None:
+        """The program's exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def stop(self, grace_seconds: float = 5.0) -> None:
+        """Ends the whole group: SIGTERM, and SIGKILL for what is left after `grace_seconds`.
+
+        Returns when no member is alive; harmless when it has ended already. Raises ProcessGroupAlive.
+        """
+        self._signal(signal.SIGTERM)
+        if not self._gone_within(grace_seconds):
+            self._signal(signal.SIGKILL)
+            if not self._gone_within(grace_seconds):
+                raise ProcessGroupAlive(f"process group {self.pid} survived: {living_members(self.pid)}")
+        self._process.wait()
+        _close(self.input)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self.pid, number)
+        except ProcessLookupError:
+            return
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while True:
+            self._process.poll()
+            if not living_members(self.pid):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+
+def living_members(group: int) -> list[int]:
+    """The ids of the processes of a group. Dead ones that nobody has waited for yet do not count."""
+    rows = _linux_processes() if Path("/proc/self/stat").exists() else _ps_processes()
+    return [pid for pid, pgid, state in rows if pgid == group and not state.startswith("Z")]
+
+
+def _linux_processes() -> list[tuple[int, int, str]]:
+    rows = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            stat = (entry / "stat").read_text(errors="replace")
+        except OSError:  # ended in the meantime
+            continue
+        # pid (name) state parent group ...; the name may hold spaces and brackets
+        state, _parent, group = stat.rpartition(")")[2].split()[:3]
+        rows.append((int(entry.name), int(group), state))
+    return rows
+
+
+def _ps_processes() -> list[tuple[int, int, str]]:
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,pgid=,stat="], check=True, capture_output=True, text=True
+    ).stdout
+    rows = [line.split() for line in listing.splitlines()]
+    return [(int(pid), int(pgid), state) for pid, pgid, state in rows]
+
+
+def _close(stream: IO[str]) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:  # unsent input of a program that has ended
+        return

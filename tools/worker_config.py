@@ -1,0 +1,56 @@
+"""The configuration for local runs, derived from wrangler.toml each time.
+
+wrangler.toml is written for production. The embedded runtime needs a little less and a little more; that
+difference is here, in code, so that there is never a second file to keep in step.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tools.repository import WRANGLER_TOML
+
+# The newest date that the embedded workerd knows. Asked for a later one, it warns and falls back to this one.
+EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
+
+# The embedded runtime runs no cron triggers and keeps no logs.
+_PRODUCTION_ONLY = ("triggers", "observability")
+
+
+def production_config() -> dict[str, Any]:
+    """wrangler.toml as it is."""
+    return tomllib.loads(WRANGLER_TOML.read_text())
+
+
+def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The configuration of a Worker on the embedded runtime.
+
+    `source` is the folder that stands for `src/`; `variables` become the Worker's variables, besides those of
+    wrangler.toml.
+    """
+    config = {key: value for key, value in production_config().items() if key not in _PRODUCTION_ONLY}
+    entry = Path(config["main"]).relative_to("src")
+    return {
+        **config,
+        "main": str(source / entry),
+        "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
+        "kv_namespaces": [
+            # The embedded wrangler knows no automatic provisioning: it wants an id, any id.
+            {"id": namespace["binding"].lower(), **namespace}
+            for namespace in config.get("kv_namespaces", [])
+        ],
+        "vars": {**config.get("vars", {}), **variables},
+        "send_metrics": False,
+    }
+
+
+def write_local_config(directory: Path, source: Path, variables: Mapping[str, str]) -> Path:
+    """Writes `local_config` to a file in `directory`, which is created, and returns its path."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "wrangler.json"
+    path.write_text(json.dumps(local_config(source, variables), indent=2))
+    # The variables may hold credentials.
+    path.chmod(0o600)
+    return path
