@@ -1,0 +1,1 @@
+"""Tests of qwen-worker and the tools they share."""

@@ -1,0 +1,272 @@
+"""chat.qwen.ai's OAuth 2.0 endpoints: logins with single-use refresh tokens, and the device code flow.
+
+Pure state and decisions; the HTTP around them is in `server.py`. All times are seconds of the configured
+clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.simulator.config import CLIENT_ID, SimulatorConfig
+from tests.simulator.json_types import JsonObject, JsonValue
+from tests.simulator.named_faults import INVALID_REFRESH_TOKEN
+
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+_DEAD_TOKEN_ANSWERS: dict[str, tuple[int, str]] = {
+    "invalid_request_400": (400, "invalid_request"),
+    "invalid_request_401": (401, "invalid_request"),
+    "invalid_grant_400": (400, "invalid_grant"),
+    "invalid_grant_401": (401, "invalid_grant"),
+}
+
+
+class OAuthAnswer(NamedTuple):
+    """Status and JSON body of an OAuth endpoint's answer."""
+
+    status: int
+    body: JsonObject
+
+
+@dataclass(slots=True)
+class Login:
+    """One user's login. `refresh_token` is the only one that still works; `access_tokens` maps live ones to
+    expiry.
+
+    `closed_tier`: refreshes succeed and the API refuses every access token. `refreshes` counts the
+    successful ones, `refused_refreshes` those with a spent token or after the login was killed.
+    """
+
+    name: str
+    refresh_token: str
+    resource_url: str | None
+    access_token: str = ""
+    expires_at: float = 0.0
+    access_tokens: dict[str, float] = field(default_factory=dict)
+    alive: bool = True
+    closed_tier: bool = False
+    refreshes: int = 0
+    refused_refreshes: int = 0
+
+    def credentials(self) -> JsonObject:
+        """Return the present tokens in the form of `oauth_creds.json`; `expiry_date` is milliseconds."""
+        credentials: JsonObject = {
+            "access_token": self.access_token,
+            "token_type": "Bearer",
+            "refresh_token": self.refresh_token,
+            "expiry_date": int(self.expires_at * 1000),
+        }
+        if self.resource_url is not None:
+            credentials["resource_url"] = self.resource_url
+        return credentials
+
+    def revoke_access_tokens(self) -> None:
+        """End all access tokens before their expiry; the refresh token goes on working."""
+        self.access_tokens.clear()
+
+    def kill(self) -> None:
+        """End the login: no token of it works any more."""
+        self.alive = False
+        self.access_tokens.clear()
+
+
+@dataclass(slots=True)
+class DeviceCode:
+    """A pending device authorization; `decision` is None until the user approves or denies."""
+
+    device_code: str
+    user_code: str
+    code_challenge: str
+    expires_at: float
+    decision: bool | None = None
+    polled_at: float | None = None
+
+
+class OAuthState:
+    """All logins and device codes of one simulator."""
+
+    def __init__(self, config: SimulatorConfig) -> None:
+        self._config = config
+        self._nonce = secrets.token_hex(4)
+        self._issued = 0
+        self._login_of_refresh_token: dict[str, Login] = {}
+        self._login_of_access_token: dict[str, Login] = {}
+        self._device_codes: dict[str, DeviceCode] = {}
+        self.logins: dict[str, Login] = {}
+        self.default_resource_url: str | None = config.resource_url
+
+    # logins
+
+    def create_login(
+        self,
+        name: str | None = None,
+        *,
+        access_token_seconds: float | None = None,
+        resource_url: str | None = None,
+    ) -> Login:
+        """Log a new user in. A negative `access_token_seconds` gives an access token that has expired
+        already.
+        """
+        name = name or f"login-{len(self.logins) + 1}"
+        if name in self.logins:
+            raise ValueError(f"a login {name!r} exists already")
+        login = Login(name=name, refresh_token="", resource_url=resource_url or self.default_resource_url)
+        login.closed_tier = self._config.closed_tier
+        self.logins[name] = login
+        self._issue(login, access_token_seconds)
+        return login
+
+    def login_of_access_token(self, token: str) -> Login | None:
+        """Return the login whose live access token this is, or None (unknown, expired, revoked, closed
+        tier).
+        """
+        login = self._login_of_access_token.get(token)
+        if login is None or login.closed_tier or login.access_tokens.get(token, 0.0) <= self._config.clock():
+            return None
+        return login
+
+    def login_of_refresh_token(self, token: str) -> Login | None:
+        """Return the login that a refresh token belongs or belonged to."""
+        return self._login_of_refresh_token.get(token)
+
+    def expire_access_tokens(self, login: Login) -> None:
+        """Let the login's access tokens reach their expiry now, and show so in `credentials()`."""
+        login.access_tokens.clear()
+        login.expires_at = self._config.clock() - 1.0
+
+    # token endpoint
+
+    def token(self, form: Mapping[str, str]) -> OAuthAnswer:
+        """Answer a request to the token endpoint, spending the refresh token or device code it presents."""
+        grant_type = form.get("grant_type")
+        if grant_type == "refresh_token":
+            return self._refresh(form)
+        if grant_type == DEVICE_GRANT:
+            return self._poll_device_code(form)
+        return _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
+
+    def _refresh(self, form: Mapping[str, str]) -> OAuthAnswer:
+        token = form.get("refresh_token", "")
+        login = self._login_of_refresh_token.get(token)
+        if form.get("client_id") != CLIENT_ID or login is None:
+            return _refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
+        if not login.alive or login.refresh_token != token:
+            login.refused_refreshes += 1
+            status, error = _DEAD_TOKEN_ANSWERS[self._config.dead_token_style]
+            return _refusal(status, error, INVALID_REFRESH_TOKEN)
+        login.refreshes += 1
+        if self._config.revoke_previous_access_token:
+            login.revoke_access_tokens()
+        return OAuthAnswer(200, self._issue(login))
+
+    def _issue(self, login: Login, lifetime_seconds: float | None = None) -> JsonObject:
+        lifetime = (
+            self._config.access_token_lifetime_seconds if lifetime_seconds is None else lifetime_seconds
+        )
+        self._issued += 1
+        suffix = f"{login.name}-{self._issued}-{self._nonce}"
+        login.access_token = f"access-{suffix}"
+        login.refresh_token = f"refresh-{suffix}"
+        login.expires_at = self._config.clock() + lifetime
+        login.access_tokens[login.access_token] = login.expires_at
+        self._login_of_access_token[login.access_token] = login
+        self._login_of_refresh_token[login.refresh_token] = login
+        return _token_answer(login, lifetime)
+
+    # device code flow
+
+    def device_code(self, form: Mapping[str, str]) -> OAuthAnswer:
+        """Answer a request to the device code endpoint (RFC 8628, with PKCE S256)."""
+        if form.get("client_id") != CLIENT_ID:
+            return _refusal(400, "invalid_client", "Unknown client_id")
+        if not form.get("code_challenge") or form.get("code_challenge_method") != "S256":
+            return _refusal(400, "invalid_request", "code_challenge with method S256 is required")
+        user_code = secrets.token_hex(4).upper()
+        lifetime = self._config.device_code_lifetime_seconds
+        code = DeviceCode(
+            device_code=f"device-{user_code}-{self._nonce}",
+            user_code=user_code,
+            code_challenge=form["code_challenge"],
+            expires_at=self._config.clock() + lifetime,
+        )
+        self._device_codes[code.device_code] = code
+        verification_uri = "https://chat.qwen.ai/authorize"
+        answer: JsonObject = {
+            "device_code": code.device_code,
+            "user_code": user_code,
+            "verification_uri": verification_uri,
+            "verification_uri_complete": f"{verification_uri}?user_code={user_code}&client=qwen-code",
+            "expires_in": int(lifetime),
+        }
+        return OAuthAnswer(200, answer)
+
+    def approve(self, user_code: str) -> None:
+        """Play the user who approves in the browser. Raises KeyError for an unknown user code."""
+        self._code_of_user(user_code).decision = True
+
+    def deny(self, user_code: str) -> None:
+        """Play the user who denies in the browser. Raises KeyError for an unknown user code."""
+        self._code_of_user(user_code).decision = False
+
+    def _code_of_user(self, user_code: str) -> DeviceCode:
+        for code in self._device_codes.values():
+            if code.user_code == user_code:
+                return code
+        raise KeyError(user_code)
+
+    def _poll_device_code(self, form: Mapping[str, str]) -> OAuthAnswer:
+        code = self._device_codes.get(form.get("device_code", ""))
+        if form.get("client_id") != CLIENT_ID or code is None:
+            return _refusal(400, "invalid_request", "Invalid device_code or client_id")
+        now = self._config.clock()
+        if now >= code.expires_at:
+            return _refusal(401, "expired_token", "The device code has expired")
+        if code.polled_at is not None and now - code.polled_at < self._config.device_poll_interval_seconds:
+            code.polled_at = now
+            return _refusal(429, "slow_down", "Polling too fast")
+        code.polled_at = now
+        if code.decision is None:
+            return _refusal(400, "authorization_pending", "The user has not approved yet")
+        if code.decision is False:
+            return _refusal(400, "access_denied", "The user denied the request")
+        if _s256(form.get("code_verifier", "")) != code.code_challenge:
+            return _refusal(400, "invalid_grant", "code_verifier does not match code_challenge")
+        del self._device_codes[code.device_code]
+        login = self.create_login()
+        return OAuthAnswer(200, _token_answer(login, self._config.access_token_lifetime_seconds))
+
+    def to_json(self) -> JsonObject:
+        """Describe the logins and pending device codes for a test in another process."""
+        logins: dict[str, JsonValue] = {
+            name: {
+                "credentials": login.credentials(),
+                "alive": login.alive,
+                "closed_tier": login.closed_tier,
+                "refreshes": login.refreshes,
+                "refused_refreshes": login.refused_refreshes,
+            }
+            for name, login in list(self.logins.items())
+        }
+        pending: list[JsonValue] = [code.user_code for code in list(self._device_codes.values())]
+        return {"logins": logins, "pending_user_codes": pending}
+
+
+def _token_answer(login: Login, lifetime_seconds: float) -> JsonObject:
+    answer = login.credentials()
+    del answer["expiry_date"]
+    answer["expires_in"] = int(lifetime_seconds)
+    return answer
+
+
+def _refusal(status: int, error: str, description: str) -> OAuthAnswer:
+    return OAuthAnswer(status, {"error": error, "error_description": description})
+
+
+def _s256(code_verifier: str) -> str:
+    digest = hashlib.sha256(code_verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
