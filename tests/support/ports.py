@@ -1,0 +1,190 @@
+"""The core's ports in plain Python: functions and lists in place of a network, a KV namespace and time."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from qwen_worker.platform.ports import (
+    Background,
+    BodyTooLarge,
+    Clock,
+    Fetcher,
+    InboundResponse,
+    KeyValueStore,
+    OutboundRequest,
+    Runtime,
+)
+
+START_MS = 1_700_000_000_000
+
+
+class VirtualClock:
+    """Time that moves only when somebody sleeps or a test says so."""
+
+    def __init__(self, now_ms: int = START_MS) -> None:
+        self.time_ms = now_ms
+        self.slept_seconds: list[float] = []
+
+    def now_ms(self) -> int:
+        return self.time_ms
+
+    def advance(self, seconds: float) -> None:
+        self.time_ms += int(seconds * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept_seconds.append(seconds)
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+
+class MemoryKV:
+    """A KV namespace that is consistent and never fails."""
+
+    def __init__(self, values: dict[str, str] | None = None) -> None:
+        self.values = dict(values or {})
+        self.reads: list[str] = []
+        self.writes: list[tuple[str, str]] = []
+
+    async def get(self, key: str) -> str | None:
+        self.reads.append(key)
+        return self.values.get(key)
+
+    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
+        self.writes.append((key, value))
+        self.values[key] = value
+
+
+class TaskBackground:
+    """Background work as tasks that a test can wait for."""
+
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.append(asyncio.ensure_future(work))
+
+    async def finished(self) -> None:
+        """Waits until all spawned work, and what it spawned, is done."""
+        while pending := [task for task in self.tasks if not task.done()]:
+            await asyncio.gather(*pending)
+
+
+class ScriptedResponse:
+    """An answer of Qwen, its body given as a whole."""
+
+    def __init__(
+        self, status: int = 200, body: str | bytes | dict[str, Any] = "", headers: dict[str, str] | None = None
+    ) -> None:
+        self.status = status
+        self.cancelled = False
+        if isinstance(body, dict):
+            self._headers = {"content-type": "application/json", **(headers or {})}
+            self.data = json.dumps(body).encode()
+        else:
+            self._headers = dict(headers or {})
+            self.data = body if isinstance(body, bytes) else body.encode()
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name)
+
+    async def text(self, limit_bytes: int = 65_536) -> str:
+        return self.data[:limit_bytes].decode("utf-8", "replace")
+
+    def stream(self) -> Any:
+        return self.data
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ScriptedFetcher:
+    """A network that is a function: each request goes to `answer`, which returns or raises."""
+
+    def __init__(self, answer: Callable[[OutboundRequest], Any]) -> None:
+        self._answer = answer
+        self.requests: list[OutboundRequest] = []
+        self.timeouts: list[tuple[int, int | None]] = []
+
+    async def fetch(
+        self, request: OutboundRequest, *, headers_timeout_ms: int, total_timeout_ms: int | None = None
+    ) -> InboundResponse:
+        self.requests.append(request)
+        self.timeouts.append((headers_timeout_ms, total_timeout_ms))
+        await asyncio.sleep(0)
+        result = self._answer(request)
+        if isinstance(result, Awaitable):
+            result = await result
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+
+def unreachable(request: OutboundRequest) -> Any:
+    """The answer of a network that a test must not touch."""
+    raise AssertionError(f"unexpected request to {request.url}")
+
+
+class ScriptedRequest:
+    """A client's request."""
+
+    def __init__(
+        self,
+        method: str = "GET",
+        path: str = "/",
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes | str | dict[str, Any] = b"",
+    ) -> None:
+        self.method = method
+        self.path = path
+        self._headers = {name.lower(): value for name, value in (headers or {}).items()}
+        if isinstance(body, dict):
+            body = json.dumps(body)
+        self._body = body.encode() if isinstance(body, str) else body
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name)
+
+    async def body(self, limit_bytes: int) -> bytes:
+        if len(self._body) > limit_bytes:
+            raise BodyTooLarge
+        return self._body
+
+
+class LogRecorder:
+    """A log sink that keeps the lines, parsed."""
+
+    def __init__(self) -> None:
+        self.lines: list[dict[str, Any]] = []
+
+    def __call__(self, level: str, line: str) -> None:
+        entry = json.loads(line)
+        assert entry["level"] == level
+        self.lines.append(entry)
+
+    def events(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["event"] == event]
+
+    @property
+    def text(self) -> str:
+        """Everything logged, to assert that something is not in it."""
+        return "\n".join(json.dumps(line) for line in self.lines)
+
+
+def make_runtime(
+    *,
+    clock: Clock | None = None,
+    fetcher: Fetcher | None = None,
+    kv: KeyValueStore | None = None,
+    background: Background | None = None,
+    random: Callable[[], float] = lambda: 0.5,
+) -> Runtime:
+    """A runtime of fakes; without a fetcher every request to the network fails the test."""
+    return Runtime(
+        clock=clock or VirtualClock(),
+        fetcher=fetcher or ScriptedFetcher(unreachable),
+        kv=kv,
+        background=background or TaskBackground(),
+        random=random,
+    )
