@@ -19,6 +19,7 @@ from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
 from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
 
+WorkerEntrypoint: Any
 try:
     from workers import WorkerEntrypoint
 except ImportError:  # the embedded runtime has no SDK and dispatches to `on_fetch`

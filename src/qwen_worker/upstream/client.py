@@ -88,7 +88,7 @@ def retry_delay_seconds(
     """
     if attempt >= settings.upstream_attempts or not _is_passing(error):
         return None
-    backoff = BACKOFF_BASE_SECONDS * 2 ** (attempt - 1) * (0.5 + random)
+    backoff = BACKOFF_BASE_SECONDS * 2.0 ** (attempt - 1) * (0.5 + random)
     delay = max(backoff, error.retry_after_seconds or 0.0)
     if delay > MAX_RETRY_WAIT_SECONDS or elapsed_seconds + delay > RETRY_BUDGET_SECONDS:
         return None
@@ -96,7 +96,7 @@ def retry_delay_seconds(
 
 
 def _is_passing(error: ProxyError) -> bool:
-    """Whether a fault is likely gone in a moment: the connection failed, a gateway answered, a short limit."""
+    """Whether a fault may be gone in a moment: a failed connection, a gateway's answer, a short limit."""
     if isinstance(error, RateLimited):
         return error.retry_after_seconds is not None
     if error.upstream_status is None:
