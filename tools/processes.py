@@ -1,7 +1,7 @@
 """Programs that are started together with everything they start, and ended together.
 
-`wrangler dev` is a launcher, wrangler itself, esbuild and two workerd. Each program here gets a session, and so a
-process group, of its own; ending it means that no member of the group is alive afterwards.
+`wrangler dev` is a launcher, wrangler itself, esbuild and two workerd. Each program here gets a session, and
+so a process group, of its own; ending it means that no member of the group is alive afterwards.
 """
 
 import os
@@ -22,8 +22,8 @@ class ProcessGroupAlive(RuntimeError):
 class ProcessGroup:
     """A running program with its descendants.
 
-    Its standard output and error arrive as one text stream in `output`, undecodable bytes replaced; `input` is
-    its standard input.
+    Its standard output and error arrive as one text stream in `output`, undecodable bytes replaced; `input`
+    is its standard input.
     """
 
     def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:

@@ -1,7 +1,7 @@
 """A Worker on one workerd process, without wrangler's front proxy.
 
-That proxy costs time, and turns a broken connection into a clean end. So here is where broken connections, KV in
-every state and many short-lived Workers are tested, and where the benchmark measures.
+That proxy costs time, and turns a broken connection into a clean end. So here is where broken connections, KV
+in every state and many short-lived Workers are tested, and where the benchmark measures.
 """
 
 import json
@@ -86,9 +86,9 @@ def javascript_module(contents: str) -> list[Module]:
 class DirectWorker:
     """A running Worker.
 
-    `base_url` is its origin, `pid` the id of its workerd process, `log` what it prints. Its KV namespace starts
-    empty, unless it persists in the folder `state`; with `faulty_kv` it can be made to misbehave. Raises NotReady
-    when it does not start. Use `direct_worker` or a fixture, which stop it.
+    `base_url` is its origin, `pid` the id of its workerd process, `log` what it prints. Its KV namespace
+    starts empty, unless it persists in the folder `state`; with `faulty_kv` it can be made to misbehave.
+    Raises NotReady when it does not start. Use `direct_worker` or a fixture, which stop it.
     """
 
     def __init__(

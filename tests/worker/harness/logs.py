@@ -5,7 +5,6 @@ import re
 import threading
 from typing import Any
 
-
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 

@@ -12,21 +12,23 @@ from typing import Any
 
 from tests.worker.harness.logs import LogBook
 from tools.embedded_wrangler import dev_command, dev_environment
-from tools.network import NotReady, wait_until_answering
+from tools.network import NotReady, wait_for_answer
 from tools.processes import ProcessGroup
 from tools.repository import ROOT, SOURCE
 from tools.worker_config import write_local_config
 
 _HOST = "127.0.0.1"
 _READY = re.compile(r"Ready on (http://\S+)")
+# What workerd answers for a Worker that raised an error.
+_CRASHED = 500
 _QUOTES = "'`\""
 
 
 class ServedWorker:
     """A running Worker.
 
-    `base_url` is its origin, `log` what it and wrangler print. Raises NotReady, with the log, when it does not
-    start within `timeout_seconds`. Use a fixture, which stops it.
+    `base_url` is its origin, `log` what it and wrangler print. Raises NotReady, with the log, when it does
+    not start within `timeout_seconds`. Use a fixture, which stops it.
     """
 
     def __init__(
@@ -67,11 +69,13 @@ class ServedWorker:
             base_url = self._announced.get(timeout=timeout_seconds)
             if not base_url:
                 raise NotReady("wrangler ended")
-            wait_until_answering(
+            health = wait_for_answer(
                 f"{base_url}/health",
                 timeout_seconds=timeout_seconds,
                 still_running=lambda: self._group.exit_code() is None,
             )
+            if health.status == _CRASHED:
+                raise NotReady("the Worker raised an error")
         except (queue.Empty, NotReady) as error:
             raise NotReady(f"the Worker did not start: {error!r}; it printed:\n{self.log.text()}") from error
         return base_url

@@ -1,0 +1,217 @@
+"""`make dev`: serves the Worker on the embedded runtime until Ctrl-C.
+
+With a `.dev.vars` file the Worker talks to whatever that configures. Without one, the Qwen simulator is
+started beside it and the Worker is given a login there, so that it answers without an account.
+"""
+
+import json
+import os
+import queue
+import re
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+from tools.embedded_wrangler import dev_command, dev_environment
+from tools.network import NotReady, port_is_taken, wait_for_answer
+from tools.processes import ProcessGroup
+from tools.repository import DEV_VARS, LOCAL, ROOT, SOURCE
+from tools.worker_config import write_local_config
+from tools.wrangler_output import WranglerOutput
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8787
+_START_TIMEOUT_SECONDS = 60.0
+# What workerd answers for a Worker that raised an error; the Worker's own errors have other forms.
+CRASHED = 500
+_MODEL = "qwen3-coder-plus"
+
+
+class Options(NamedTuple):
+    """What the environment asks for. `state` is the folder where the local KV namespace persists."""
+
+    host: str
+    port: int
+    state: Path
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine finds the Worker."""
+        return f"http://{DEFAULT_HOST if self.host == '0.0.0.0' else self.host}:{self.port}"  # noqa: S104
+
+
+class Stopped(NamedTuple):
+    """Why serving ends; `exit_code` is what to end with."""
+
+    message: str
+    exit_code: int
+
+
+def main() -> None:
+    """Serves until Ctrl-C, SIGTERM or the end of wrangler, then ends every process it started."""
+    with_simulator = not DEV_VARS.exists()
+    options = read_options(os.environ, with_simulator=with_simulator)
+    if port_is_taken(options.host, options.port):
+        fail(f"port {options.port} on {options.host} is in use; choose another one: make dev PORT=8788")
+    # SimpleQueue is safe to use from a signal handler.
+    stopped: queue.SimpleQueue[Stopped] = queue.SimpleQueue()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: stopped.put(Stopped("stopped", 0)))
+    with ExitStack() as cleanup:
+        variables = start_simulator(cleanup) if with_simulator else {}
+        start_worker(options, variables, cleanup, stopped)
+        end = stopped.get()
+    say(end.message)
+    sys.exit(end.exit_code)
+
+
+def read_options(environment: Mapping[str, str], *, with_simulator: bool) -> Options:
+    """PORT, HOST and STATE; each may be empty or missing. Ends with a message for a PORT that is none."""
+    port = environment.get("PORT") or str(DEFAULT_PORT)
+    if not port.isdecimal() or not 0 < int(port) < 65_536:
+        fail(f"PORT must be a number from 1 to 65535, not {port!r}")
+    # The simulator's logins stay away from the state of a real account.
+    default_state = LOCAL / ("simulator-state" if with_simulator else "state")
+    return Options(
+        host=environment.get("HOST") or DEFAULT_HOST,
+        port=int(port),
+        state=Path(environment.get("STATE") or default_state).absolute(),
+    )
+
+
+def start_simulator(cleanup: ExitStack) -> dict[str, str]:
+    """Starts the Qwen simulator on a free loopback port; returns the variables that lead the Worker to it."""
+    simulator = ProcessGroup(
+        [sys.executable, "-m", "tests.simulator", "--announce"], cwd=ROOT, environment=os.environ
+    )
+    cleanup.callback(simulator.stop)
+    first_line = simulator.output.readline()
+    try:
+        announcement: dict[str, Any] = json.loads(first_line)
+    except ValueError:
+        fail(f"the Qwen simulator did not start:\n{first_line}{simulator.output.read()}")
+    threading.Thread(target=relay_simulator, args=(simulator,), daemon=True).start()
+    say(f"no .dev.vars file: talking to a simulated Qwen on {announcement['base_url']}, no account needed")
+    return {
+        "QWEN_CLI_AUTH": json.dumps(announcement["oauth_creds"]),
+        "QWEN_OAUTH_BASE_URL": announcement["base_url"],
+    }
+
+
+def relay_simulator(simulator: ProcessGroup) -> None:
+    """Shows what the simulator prints."""
+    for line in simulator.output:
+        print(f"simulator: {line}", end="", flush=True)
+
+
+def start_worker(
+    options: Options, variables: Mapping[str, str], cleanup: ExitStack, stopped: queue.SimpleQueue[Stopped]
+) -> None:
+    """Starts wrangler; once the Worker answers, shows how to talk to it."""
+    directory = LOCAL / "dev" / str(options.port)
+    config = write_local_config(directory, SOURCE, variables)
+    link_dev_vars(directory)
+    worker = ProcessGroup(
+        dev_command(config, host=options.host, port=options.port, state=options.state),
+        cwd=directory,
+        environment=dev_environment(directory),
+    )
+    cleanup.callback(worker.stop)
+    threading.Thread(target=relay_worker, args=(worker, options, stopped), daemon=True).start()
+
+
+def link_dev_vars(directory: Path) -> None:
+    """Lets wrangler find `.dev.vars` beside the derived configuration, where it looks for it."""
+    link = directory / DEV_VARS.name
+    link.unlink(missing_ok=True)
+    if DEV_VARS.exists():
+        link.symlink_to(DEV_VARS)
+
+
+def relay_worker(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[Stopped]) -> None:
+    """Shows what the Worker logs, and reports when wrangler listens and when it ends."""
+    output = WranglerOutput()
+    announced = False
+    for line in worker.output:
+        shown = output.readable(line)
+        if shown is not None:
+            print(shown, flush=True)
+        if output.ready and not announced:
+            announced = True
+            threading.Thread(target=announce, args=(worker, options, stopped), daemon=True).start()
+    stopped.put(Stopped("wrangler ended by itself; see its messages above", 1))
+
+
+def announce(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[Stopped]) -> None:
+    """Waits until the Worker answers, which compiles it, and then shows how to talk to it."""
+    try:
+        health = wait_for_answer(
+            f"{options.url}/health",
+            timeout_seconds=_START_TIMEOUT_SECONDS,
+            still_running=lambda: worker.exit_code() is None,
+        )
+    except NotReady as error:
+        stopped.put(Stopped(str(error), 1))
+        return
+    if health.status == CRASHED:
+        say("the Worker does not start: see its error above; saving a file restarts it")
+    elif '"ok"' not in health.body:
+        say(f"the Worker reports trouble with its configuration: {health.body}")
+    print(instructions(options.url, needs_key=needs_client_key()), flush=True)
+
+
+def needs_client_key() -> bool:
+    """Tells whether `.dev.vars` sets OPENAI_API_KEY, so that clients must send a key."""
+    if not DEV_VARS.exists():
+        return False
+    key = re.compile(r"^\s*(export\s+)?OPENAI_API_KEY\s*=\s*\S", re.MULTILINE)
+    return key.search(DEV_VARS.read_text()) is not None
+
+
+def instructions(url: str, *, needs_key: bool) -> str:
+    """How to call the Worker, ready to be pasted into another terminal in this folder.
+
+    A client key is never shown: the snippets take it from the environment.
+    """
+    request = {"model": _MODEL, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]}
+    header = ' \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"' if needs_key else ""
+    key = "" if needs_key else ', api_key="unused"'
+    first = "First: export OPENAI_API_KEY=<one of the keys in .dev.vars>\n\n" if needs_key else ""
+    return f"""
+Ready on {url} (Ctrl-C ends it). Try it in another terminal:
+
+{first}curl -N {url}/v1/chat/completions{header} \\
+  -H 'Content-Type: application/json' \\
+  -d '{json.dumps(request)}'
+
+.venv/bin/python - <<'EOF'
+from openai import OpenAI
+
+client = OpenAI(base_url="{url}/v1"{key})
+stream = client.chat.completions.create(
+    model="{_MODEL}", messages=[{{"role": "user", "content": "Say hello."}}], stream=True
+)
+for chunk in stream:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()
+EOF
+"""
+
+
+def say(message: str) -> None:
+    """Prints a line of our own."""
+    print(f"dev: {message}", flush=True)
+
+
+def fail(message: str) -> NoReturn:
+    """Ends with a message."""
+    sys.exit(f"dev: {message}")
+
+
+if __name__ == "__main__":
+    main()
