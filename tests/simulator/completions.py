@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 from collections.abc import Iterator
@@ -15,7 +16,6 @@ from tests.simulator.sse import BYTE_ORDER_MARK, Framing
 
 _ARGUMENTS_FRAGMENT = 12
 _DEFAULT_STREAM_ERROR = "throttling_rate_quota"
-_STREAM_ERROR_STATUS = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Completion:
         document: JsonObject = {**self._envelope("chat.completion"), "choices": choices}
         if not self.fault.no_usage:
             document["usage"] = usage_of(self.body, tokens)
-        return compact(document).encode()
+        return compact(document).encode("utf-8", "replace")
 
     def stream_events(self) -> Iterator[bytes]:
         """Render the events of a stream, one item an event; endless if the fault says so.
@@ -46,6 +46,9 @@ class Completion:
         Ends where the fault's errors or `end_after` end it; the connection's fate is the server's part.
         """
         fault = self.fault
+        if fault.raw is not None:
+            yield from (event.encode("utf-8", "replace") for event in fault.raw)
+            return
         framing = Framing(
             newline=fault.newline,
             space=not fault.no_space,
@@ -53,21 +56,22 @@ class Completion:
             event_lines=fault.event_lines,
             comment_every=fault.comment_every,
         )
-        for number, payload in enumerate(self._payloads()):
-            error = self._stream_error(number, framing)
+        payloads: Iterator[str | None] = itertools.chain(self._payloads(), (None,))
+        for number, payload in enumerate(payloads):
+            error = self._stream_error(number, framing, at_end=payload is None)
             if error is not None:
                 yield self._marked(error, number)
                 if fault.done_after_error:
                     yield framing.event("[DONE]", number + 1)
                 return
-            if number == fault.end_after:
+            if payload is None or number == fault.end_after:
                 return
             yield self._marked(framing.event(payload, number), number)
 
     @property
     def _count(self) -> int:
         count = self.body.get("n")
-        return count if isinstance(count, int) and count > 0 else 1
+        return count if isinstance(count, int) else 1
 
     def _marked(self, event: bytes, number: int) -> bytes:
         return BYTE_ORDER_MARK + event if self.fault.bom and number == 0 else event
@@ -155,26 +159,36 @@ class Completion:
             return call
         return {"index": 0 if self.fault.tool_index == "zero" else position, **call}
 
-    def _stream_error(self, number: int, framing: Framing) -> bytes | None:
+    def _stream_error(self, number: int, framing: Framing, *, at_end: bool) -> bytes | None:
+        """Render the error due before event `number`, if any; at the end, one whose place never came."""
+
+        def due(place: int | None) -> bool:
+            return place is not None and (at_end or number == place)
+
         fault = self.fault
-        if number not in (fault.error_finish_after, fault.error_event_after, fault.error_data_after):
-            return None
-        named = NAMED_FAULTS[fault.error or _DEFAULT_STREAM_ERROR]
-        error = as_object(as_object(named.get("body")).get("error"))
-        code, message, status = error.get("code"), error.get("message"), named.get("status")
-        if fault.error_text is not None:
-            message = fault.error_text
-        status = status if isinstance(status, int) else _STREAM_ERROR_STATUS
-        if number == fault.error_event_after:
-            flat: JsonObject = {"request_id": self.request_id, "code": code, "message": message}
+        if due(fault.error_event_after):
+            status, error = self._error_of_fault()
+            flat = {"request_id": self.request_id, "code": error["code"], "message": error["message"]}
             return framing.flat_error(status, compact(flat))
-        if number == fault.error_data_after:
-            enveloped: JsonObject = {"error": {**error, "message": message}, "request_id": self.request_id}
-            return framing.event(compact(enveloped), number)
-        detail: JsonObject = {"error": {"code": str(status), "type": code, "message": message}}
-        text = compact(detail) if fault.error_text is None else fault.error_text
-        render = self._chunk_renderer()
-        return framing.event(render(0, compact({"content": text}), '"error_finish"'), number)
+        if due(fault.error_data_after):
+            _, error = self._error_of_fault()
+            return framing.event(compact({"error": error, "request_id": self.request_id}), number)
+        if due(fault.error_finish_after):
+            status, error = self._error_of_fault()
+            detail: JsonObject = {"code": str(status), "type": error["code"], "message": error["message"]}
+            text = fault.error_text if fault.error_text is not None else compact({"error": detail})
+            render = self._chunk_renderer()
+            return framing.event(render(0, compact({"content": text}), '"error_finish"'), number)
+        return None
+
+    def _error_of_fault(self) -> tuple[int, JsonObject]:
+        named = NAMED_FAULTS[self.fault.error or _DEFAULT_STREAM_ERROR]
+        error = dict(as_object(as_object(named["body"])["error"]))
+        if self.fault.error_text is not None:
+            error["message"] = self.fault.error_text
+        status = named["status"]
+        assert isinstance(status, int)
+        return status, error
 
 
 class _ChunkRenderer:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
-from tests.simulator.json_types import JsonObject, JsonValue
+from tests.simulator.json_types import JsonObject, JsonValue, as_object
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.sse import NEWLINES
 
@@ -33,7 +33,8 @@ class Fault:
     """One answer's deviations from a healthy one; the defaults describe the healthy answer.
 
     Times are milliseconds. `*_after` counts the events already sent, the role chunk included (in an answer
-    without a stream: the bytes). Fields that only matter to the token endpoint stand last.
+    without a stream: the bytes); a place beyond the end of the answer means its end. Fields that only matter
+    to the token endpoint stand last.
     """
 
     name: str | None = None
@@ -53,6 +54,7 @@ class Fault:
     reset: bool = False
     end_after: int | None = None
     stall_after: int | None = None
+    stall_ms: float | None = None
 
     error: str | None = None
     error_text: str | None = None
@@ -61,6 +63,8 @@ class Fault:
     error_data_after: int | None = None
     done_after_error: bool = False
 
+    raw: tuple[str, ...] | None = None
+    prelude: str = ""
     text: tuple[str, ...] | None = None
     reasoning: tuple[str, ...] | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
@@ -259,9 +263,10 @@ def _one_of(*choices: str) -> Callable[[JsonValue, str], str]:
 
 
 def _named_error(value: JsonValue, name: str) -> str:
-    if isinstance(value, str) and isinstance(NAMED_FAULTS.get(value, {}).get("body"), dict):
+    fault = NAMED_FAULTS.get(value, {}) if isinstance(value, str) else {}
+    if isinstance(value, str) and isinstance(as_object(fault.get("body")).get("error"), dict):
         return value
-    raise SimulationError(f"{name}: no fault with a JSON body is called {value!r}")
+    raise SimulationError(f"{name}: no fault with an error object is called {value!r}")
 
 
 _PARSER_OF_TYPE: dict[str, Callable[[JsonValue, str], object]] = {

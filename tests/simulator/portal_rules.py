@@ -14,6 +14,7 @@ from tests.simulator.json_types import JsonObject, JsonValue, as_list, as_object
 from tests.simulator.named_faults import ALGORITHM_PREFIX
 
 MOST_OUTPUT_TOKENS: Final = 65_536
+MOST_CHOICES: Final = 4
 OAUTH_ALIASES: Final = ("coder-model", "vision-model")
 _ROLES: Final = ("system", "user", "assistant", "tool", "function")
 
@@ -48,6 +49,9 @@ def general_violation(body: JsonObject) -> Violation | None:
         )
     if body.get("enable_thinking") is True and _forces_tool(body.get("tool_choice")):
         return Violation("tool_choice_with_thinking", None)
+    count = body.get("n")
+    if isinstance(count, int) and not 1 <= count <= MOST_CHOICES:
+        return Violation("bad_request", ALGORITHM_PREFIX + f"Range of n should be [1, {MOST_CHOICES}]")
     limit = body.get("max_tokens")
     if isinstance(limit, int) and not 1 <= limit <= MOST_OUTPUT_TOKENS:
         return Violation(

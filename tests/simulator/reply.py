@@ -78,12 +78,13 @@ def _default_text(body: JsonObject) -> str:
 
 
 def _requested_calls(body: JsonObject) -> tuple[ToolCall, ...]:
-    tools = [as_object(as_object(tool).get("function")) for tool in as_list(body.get("tools"))]
+    functions = [as_object(as_object(tool).get("function")) for tool in as_list(body.get("tools"))]
+    tools = [function for function in functions if as_text(function.get("name"))]
     choice = body.get("tool_choice")
     messages = [as_object(message) for message in as_list(body.get("messages"))]
     if not tools or choice == "none" or not messages or messages[-1].get("role") == "tool":
         return ()
-    wanted = [tool for tool in tools if as_text(tool.get("name")) in text_of(messages[-1])]
+    wanted = [tool for tool in tools if as_text(tool["name"]) in text_of(messages[-1])]
     if isinstance(choice, dict):
         forced = as_object(choice.get("function")).get("name")
         wanted = [tool for tool in tools if tool.get("name") == forced]

@@ -7,6 +7,7 @@ from __future__ import annotations
 from tests.simulator.json_types import JsonObject, JsonValue, as_list, as_object, as_text
 
 _MAX_DEPTH = 12
+_LONGEST = 1_000
 
 
 def minimal_instance(schema: JsonValue) -> JsonValue:
@@ -41,7 +42,7 @@ def _instance_of_type(kind: str, schema: JsonObject, root: JsonObject, depth: in
         return {name: _instance(as_object(inner), root, depth + 1) for name, inner in properties.items()}
     if kind == "array":
         least = schema.get("minItems")
-        count = least if isinstance(least, int) else 1
+        count = min(least, _LONGEST) if isinstance(least, int) else 1
         return [_instance(as_object(schema.get("items")), root, depth + 1) for _ in range(count)]
     if kind in ("integer", "number"):
         minimum = schema.get("minimum")
@@ -51,7 +52,7 @@ def _instance_of_type(kind: str, schema: JsonObject, root: JsonObject, depth: in
     if kind == "null":
         return None
     least_length = schema.get("minLength")
-    return "text".ljust(least_length, "x") if isinstance(least_length, int) else "text"
+    return "text".ljust(min(least_length, _LONGEST), "x") if isinstance(least_length, int) else "text"
 
 
 def _type_of(schema: JsonObject) -> str:

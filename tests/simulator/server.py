@@ -257,15 +257,32 @@ class QwenSimulator:
         response = web.StreamResponse(headers={**headers, **_id_headers(record), **fault.headers})
         record.status = response.status
         await response.prepare(request)
-        await pause(fault.delay_before_first_chunk_ms)
         writer = BodyWriter(
             response, record, split_bytes=fault.split_bytes, write_delay_ms=fault.write_delay_ms
         )
+        if fault.prelude:
+            await writer.write(fault.prelude.encode())
+            await writer.flush()
+        await pause(fault.delay_before_first_chunk_ms)
+        await self._send_events(writer, record, completion)
+        if fault.abort_after is not None:
+            return await self._break_off(request, record, reset=fault.reset)
+        await response.write_eof()
+        return response
+
+    async def _send_events(self, writer: BodyWriter, record: ReceivedRequest, completion: Completion) -> None:
+        """Write the events at their pace, until the end or the fault's place to break off."""
+        fault = completion.fault
         now = asyncio.get_running_loop().time
         delay = self._chunk_delay_seconds(fault)
         due = now()
+        stall_after = fault.stall_after
         for event in completion.stream_events():
-            if record.events_sent in (fault.abort_after, fault.stall_after):
+            if record.events_sent == stall_after:
+                await writer.flush()
+                await _stall(fault)
+                stall_after, due = None, now()
+            if record.events_sent == fault.abort_after:
                 break
             if delay and record.events_sent:
                 await writer.flush()
@@ -276,12 +293,8 @@ class QwenSimulator:
             await writer.write(event)
             record.events_sent += 1
         await writer.flush()
-        if record.events_sent == fault.stall_after:
-            await forever()
-        if record.events_sent == fault.abort_after:
-            return await self._break_off(request, record, reset=fault.reset)
-        await response.write_eof()
-        return response
+        if stall_after is not None:
+            await _stall(fault)
 
     def _chunk_delay_seconds(self, fault: Fault) -> float:
         if fault.chunk_delay_ms is not None:
@@ -329,7 +342,7 @@ class QwenSimulator:
             message = f"Simulated status {status}."
             body = {"error": {"message": message, "type": "simulated", "param": None, "code": None}}
         if isinstance(body, str):
-            document, content_type = body.encode(), "text/plain; charset=utf-8"
+            document, content_type = body.encode("utf-8", "replace"), "text/plain; charset=utf-8"
         else:
             document, content_type = _error_document(body, record.request_id, fault.reset_in_seconds), _JSON
         return await self._send_document(
@@ -339,7 +352,9 @@ class QwenSimulator:
     async def _send_json(
         self, request: web.Request, record: ReceivedRequest, status: int, body: JsonObject
     ) -> web.StreamResponse:
-        return await self._send_document(request, record, status, _JSON, compact(body).encode(), HEALTHY)
+        return await self._send_document(
+            request, record, status, _JSON, compact(body).encode("utf-8", "replace"), HEALTHY
+        )
 
     async def _send_document(
         self,
@@ -364,7 +379,7 @@ class QwenSimulator:
         if fault.abort_after is not None:
             return await self._break_off(request, record, reset=fault.reset)
         if fault.stall_after is not None:
-            await forever()
+            await _stall(fault)
         await response.write_eof()
         return response
 
@@ -390,9 +405,16 @@ def _endpoint(request: web.Request) -> Endpoint:
 def _parsed_json(raw_body: bytes) -> JsonValue:
     try:
         document: JsonValue = json.loads(raw_body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document
+
+
+async def _stall(fault: Fault) -> None:
+    if fault.stall_ms is None:
+        await forever()
+    else:
+        await pause(fault.stall_ms)
 
 
 def _id_headers(record: ReceivedRequest) -> dict[str, str]:
@@ -415,4 +437,4 @@ def _error_document(body: JsonValue, request_id: str, reset_in_seconds: float) -
     if isinstance(body, dict) and isinstance(body.get("error"), dict) and "request_id" not in body:
         body = {**body, "request_id": request_id}
     reset_at = time.strftime("%m-%d %H:%M:%S", time.gmtime(time.time() + reset_in_seconds))
-    return compact(body).replace("{reset_at}", reset_at).encode()
+    return compact(body).replace("{reset_at}", reset_at).encode("utf-8", "replace")

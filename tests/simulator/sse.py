@@ -33,11 +33,16 @@ class Framing:
             lines.append(b"id:%d" % (number + 1))
         if self.event_lines:
             lines.append(b"event:result")
-        lines += [prefix + line.encode() for line in payload.split("\n")]
+        lines += [prefix + line.encode("utf-8", "replace") for line in payload.split("\n")]
         return end.join(lines) + end + end
 
     def flat_error(self, status: int, payload: str) -> bytes:
         """Frame DashScope's native error event: `id`, `event:error`, the status in a comment, flat data."""
         end = NEWLINES[self.newline]
-        lines = [b"id:1", b"event:error", b":HTTP_STATUS/%d" % status, b"data:" + payload.encode()]
+        lines = [
+            b"id:1",
+            b"event:error",
+            b":HTTP_STATUS/%d" % status,
+            b"data:" + payload.encode("utf-8", "replace"),
+        ]
         return end.join(lines) + end + end
