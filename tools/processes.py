@@ -4,6 +4,7 @@
 so a process group, of its own; ending it means that no member of the group is alive afterwards.
 """
 
+import atexit
 import os
 import signal
 import subprocess
@@ -42,6 +43,8 @@ class ProcessGroup:
             raise RuntimeError("a process started with pipes has none")
         self.input: IO[str] = process.stdin
         self.output: IO[str] = process.stdout
+        # For a program of ours that ends by an error before it stops what it started.
+        atexit.register(self.stop)
 
     @property
     def pid(self) -> int:
@@ -64,6 +67,7 @@ class ProcessGroup:
                 raise ProcessGroupAlive(f"process group {self.pid} survived: {living_members(self.pid)}")
         self._process.wait()
         _close(self.input)
+        atexit.unregister(self.stop)
 
     def _signal(self, number: signal.Signals) -> None:
         try:
