@@ -103,6 +103,11 @@ class Fault:
         return self.status is not None or self.body is not None
 
     @property
+    def label(self) -> str | None:
+        """What to call the fault in a record: its name, `custom`, or None for the healthy answer."""
+        return None if self == HEALTHY else self.name or "custom"
+
+    @property
     def events_needed(self) -> int:
         """How many events a stream must have for the fault to show."""
         places = (

@@ -1,0 +1,56 @@
+"""The token and device code endpoints over HTTP: faults first, then the state of `oauth.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from tests.simulator.config import SimulatorConfig
+from tests.simulator.exchange import Exchange
+from tests.simulator.fault_queue import FaultQueue
+from tests.simulator.faults import HEALTHY, Fault
+from tests.simulator.oauth import OAuthAnswer, OAuthState
+from tests.simulator.wire import pause
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class OAuthEndpoint:
+    """`POST /api/v1/oauth2/token` and `POST /api/v1/oauth2/device/code`."""
+
+    config: SimulatorConfig
+    oauth: OAuthState
+    faults: FaultQueue
+
+    async def answer(self, exchange: Exchange) -> web.StreamResponse:
+        """Answer a request; a refresh spends its token before a slow answer leaves, a fault spends none."""
+        record = exchange.record
+        token = record.form.get("refresh_token", "")
+        login = self.oauth.login_of_refresh_token(token)
+        record.credential = login.name if login else None
+        names = {token, login.name if login else ""}
+        fault = self.faults.take(record.endpoint, record.path, names, record.key) or HEALTHY
+        record.fault = fault.label
+        if fault.spend_refresh_token:
+            self.oauth.token(record.form)
+        await pause(fault.delay_before_headers_ms)
+        if fault.abort_before_headers:
+            await exchange.break_off(reset=fault.reset)
+        if fault.replaces_answer:
+            return await exchange.send_fault(fault)
+        if self.config.require_user_agent and not record.headers.get("User-Agent"):
+            return await exchange.send_fault(Fault.from_json("captcha_200"))
+        answer = self._answer(exchange)
+        await pause(self.config.token_answer_delay_ms)
+        kept = {name: value for name, value in answer.body.items() if name not in fault.omit}
+        return await exchange.send_json(answer.status, {**kept, **fault.extra})
+
+    def _answer(self, exchange: Exchange) -> OAuthAnswer:
+        if exchange.request.method != "POST" or exchange.request.content_type != _FORM:
+            text = "A form-encoded POST is required"
+            return OAuthAnswer(400, {"error": "invalid_request", "error_description": text})
+        form = exchange.record.form
+        return self.oauth.token(form) if exchange.record.endpoint == "token" else self.oauth.device_code(form)
