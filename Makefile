@@ -3,10 +3,10 @@ RUN := .venv/bin/python
 export PORT HOST STATE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-unit test-worker lint fmt bench deploy
+.PHONY: help setup dev test test-unit test-worker lint fmt bench deploy test-production
 
 help: ## show the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
 
 setup: ## install what is missing into this folder (the other commands do it by themselves)
 	@$(PYTHON) tools/setup_environment.py
@@ -21,6 +21,10 @@ test-unit: setup
 
 test-worker: setup
 	$(RUN) -m pytest tests/worker
+
+test-production: setup ## run the worker tests on production's runtime (needs uv, Node.js 22 and full internet access)
+	@$(PYTHON) tools/setup_environment.py --deploy
+	QWEN_WORKER_RUNTIME=production $(RUN) -m pytest tests/worker --timeout=900
 
 lint: setup ## check style and types
 	$(RUN) -m ruff check .

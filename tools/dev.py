@@ -85,27 +85,30 @@ def read_options(environment: Mapping[str, str], *, with_simulator: bool) -> Opt
 
 def start_simulator(cleanup: ExitStack) -> dict[str, str]:
     """Starts the Qwen simulator on a free loopback port; returns the variables that lead the Worker to it."""
+    announced: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+
+    def relay(line: str) -> None:
+        if line.startswith("{"):
+            announced.put(json.loads(line))
+        else:
+            print(f"simulator: {line}", flush=True)
+
     simulator = ProcessGroup(
-        [sys.executable, "-m", "tests.simulator", "--announce"], cwd=ROOT, environment=os.environ
+        [sys.executable, "-m", "tests.simulator", "--announce"],
+        cwd=ROOT,
+        environment=os.environ,
+        on_line=relay,
+        on_end=lambda: announced.put(None),
     )
     cleanup.callback(simulator.stop)
-    first_line = simulator.output.readline()
-    try:
-        announcement: dict[str, Any] = json.loads(first_line)
-    except ValueError:
-        fail(f"the Qwen simulator did not start:\n{first_line}{simulator.output.read()}")
-    threading.Thread(target=relay_simulator, args=(simulator,), daemon=True).start()
+    announcement = announced.get()
+    if announcement is None:
+        fail("the Qwen simulator did not start")
     say(f"no .dev.vars file: talking to a simulated Qwen on {announcement['base_url']}, no account needed")
     return {
         "QWEN_CLI_AUTH": json.dumps(announcement["oauth_creds"]),
         "QWEN_OAUTH_BASE_URL": announcement["base_url"],
     }
-
-
-def relay_simulator(simulator: ProcessGroup) -> None:
-    """Shows what the simulator prints."""
-    for line in simulator.output:
-        print(f"simulator: {line}", end="", flush=True)
 
 
 def start_worker(
@@ -115,13 +118,25 @@ def start_worker(
     directory = LOCAL / "dev" / str(options.port)
     config = write_local_config(directory, SOURCE, variables)
     link_dev_vars(directory)
+    output = WranglerOutput()
+    answering = threading.Event()
+
+    def relay(line: str) -> None:
+        shown = output.readable(line)
+        if shown is not None:
+            print(shown, flush=True)
+        if output.ready and not answering.is_set():
+            answering.set()
+            threading.Thread(target=announce, args=(worker, options, stopped), daemon=True).start()
+
     worker = ProcessGroup(
         dev_command(config, host=options.host, port=options.port, state=options.state),
         cwd=directory,
         environment=dev_environment(directory),
+        on_line=relay,
+        on_end=lambda: stopped.put(Stopped("wrangler ended by itself; see its messages above", 1)),
     )
     cleanup.callback(worker.stop)
-    threading.Thread(target=relay_worker, args=(worker, options, stopped), daemon=True).start()
 
 
 def link_dev_vars(directory: Path) -> None:
@@ -130,20 +145,6 @@ def link_dev_vars(directory: Path) -> None:
     link.unlink(missing_ok=True)
     if DEV_VARS.exists():
         link.symlink_to(DEV_VARS)
-
-
-def relay_worker(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[Stopped]) -> None:
-    """Shows what the Worker logs, and reports when wrangler listens and when it ends."""
-    output = WranglerOutput()
-    announced = False
-    for line in worker.output:
-        shown = output.readable(line)
-        if shown is not None:
-            print(shown, flush=True)
-        if output.ready and not announced:
-            announced = True
-            threading.Thread(target=announce, args=(worker, options, stopped), daemon=True).start()
-    stopped.put(Stopped("wrangler ended by itself; see its messages above", 1))
 
 
 def announce(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[Stopped]) -> None:

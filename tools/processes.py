@@ -5,13 +5,14 @@ so a process group, of its own; ending it means that no member of the group is a
 """
 
 import atexit
+import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 _POLL_SECONDS = 0.02
 
@@ -23,12 +24,20 @@ class ProcessGroupAlive(RuntimeError):
 class ProcessGroup:
     """A running program with its descendants.
 
-    Its standard output and error arrive as one text stream in `output`, undecodable bytes replaced; `input`
-    is its standard input.
+    `on_line` gets each line of its standard output and error, without the line feed and with undecodable
+    bytes replaced, and `on_end` is called after the last one; both in a thread of their own.
     """
 
-    def __init__(self, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
-        self._process = process = subprocess.Popen(
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        cwd: Path,
+        environment: Mapping[str, str],
+        on_line: Callable[[str], None],
+        on_end: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._process = subprocess.Popen(
             command,
             cwd=cwd,
             env=dict(environment),
@@ -39,10 +48,8 @@ class ProcessGroup:
             errors="replace",
             start_new_session=True,
         )
-        if process.stdin is None or process.stdout is None:
-            raise RuntimeError("a process started with pipes has none")
-        self.input: IO[str] = process.stdin
-        self.output: IO[str] = process.stdout
+        self._reader = threading.Thread(target=self._read, args=(on_line, on_end), daemon=True)
+        self._reader.start()
         # For a program of ours that ends by an error before it stops what it started.
         atexit.register(self.stop)
 
@@ -51,6 +58,12 @@ class ProcessGroup:
         """The id of the program and of its process group."""
         return self._process.pid
 
+    def send(self, line: str) -> None:
+        """Writes a line to the program's standard input."""
+        if self._process.stdin is not None:
+            self._process.stdin.write(line + "\n")
+            self._process.stdin.flush()
+
     def exit_code(self) -> int | None:
         """The program's exit code, negative for a signal; None while it runs."""
         return self._process.poll()
@@ -58,7 +71,8 @@ class ProcessGroup:
     def stop(self, grace_seconds: float = 5.0) -> None:
         """Ends the whole group: SIGTERM, and SIGKILL for what is left after `grace_seconds`.
 
-        Returns when no member is alive; harmless when it has ended already. Raises ProcessGroupAlive.
+        Returns when no member is alive and all output has been handed to `on_line`; harmless when it has
+        ended already. Raises ProcessGroupAlive.
         """
         self._signal(signal.SIGTERM)
         if not self._gone_within(grace_seconds):
@@ -66,14 +80,22 @@ class ProcessGroup:
             if not self._gone_within(grace_seconds):
                 raise ProcessGroupAlive(f"process group {self.pid} survived: {living_members(self.pid)}")
         self._process.wait()
-        _close(self.input)
+        self._reader.join()
+        with contextlib.suppress(BrokenPipeError):  # unsent input
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         atexit.unregister(self.stop)
 
+    def _read(self, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
+        if self._process.stdout is not None:
+            with self._process.stdout as output:
+                for line in output:
+                    on_line(line.rstrip("\n"))
+        on_end()
+
     def _signal(self, number: signal.Signals) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, number)
-        except ProcessLookupError:
-            return
 
     def _gone_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -113,10 +135,3 @@ def _ps_processes() -> list[tuple[int, int, str]]:
     ).stdout
     rows = [line.split() for line in listing.splitlines()]
     return [(int(pid), int(pgid), state) for pid, pgid, state in rows]
-
-
-def _close(stream: IO[str]) -> None:
-    try:
-        stream.close()
-    except BrokenPipeError:  # unsent input of a program that has ended
-        return

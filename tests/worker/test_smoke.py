@@ -1,4 +1,4 @@
-"""The whole way, once in each manner of the SDKs: client, Worker on the real workerd, simulated Qwen, back."""
+"""The whole way, once as each SDK does it: client, Worker on the real workerd, simulated Qwen, back."""
 
 from typing import Any, TypedDict
 

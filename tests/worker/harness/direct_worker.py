@@ -104,14 +104,16 @@ class DirectWorker:
         self._directory = Path(tempfile.mkdtemp(prefix="qwen-worker-"))
         config = local_config(SOURCE, variables or {})
         self._kv_bindings: list[str] = [namespace["binding"] for namespace in config["kv_namespaces"]]
-        self._group = ProcessGroup(
-            [shutil.which("node") or "node", str(_HOST)], cwd=self._directory, environment=os.environ
-        )
         self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._command_lock = threading.Lock()
         self._commands = 0
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._group = ProcessGroup(
+            [shutil.which("node") or "node", str(_HOST)],
+            cwd=self._directory,
+            environment=os.environ,
+            on_line=self._hear,
+            on_end=lambda: self._answers.put(None),
+        )
         try:
             ready = self._start(
                 {
@@ -171,7 +173,6 @@ class DirectWorker:
     def stop(self) -> None:
         """Ends the Worker and every process it started."""
         self._group.stop()
-        self._reader.join()
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _start(self, setup: dict[str, Any]) -> dict[str, Any]:
@@ -198,8 +199,7 @@ class DirectWorker:
         return answer["result"]
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._group.input.write(json.dumps(message) + "\n")
-        self._group.input.flush()
+        self._group.send(json.dumps(message))
 
     def _next_answer(self, timeout_seconds: float) -> dict[str, Any] | None:
         try:
@@ -207,16 +207,14 @@ class DirectWorker:
         except queue.Empty:
             return None
 
-    def _read(self) -> None:
-        for line in self._group.output:
-            message = _host_message(line)
-            if message is None:
-                self.log.add(line.rstrip("\n"))
-            elif "log" in message:
-                self.log.add(message["log"])
-            else:
-                self._answers.put(message)
-        self._answers.put(None)
+    def _hear(self, line: str) -> None:
+        message = _host_message(line)
+        if message is None:
+            self.log.add(line)
+        elif "log" in message:
+            self.log.add(message["log"])
+        else:
+            self._answers.put(message)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ import queue
 import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,9 +40,13 @@ class ServedWorker:
     ) -> None:
         self.log = LogBook()
         self._announced: queue.SimpleQueue[str] = queue.SimpleQueue()
-        self._group = ProcessGroup(command, cwd=cwd, environment=environment)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._group = ProcessGroup(
+            command,
+            cwd=cwd,
+            environment=environment,
+            on_line=self._hear,
+            on_end=lambda: self._announced.put(""),
+        )
         try:
             self.base_url = self._wait_until_ready(timeout_seconds)
         except BaseException:
@@ -62,7 +65,6 @@ class ServedWorker:
     def stop(self) -> None:
         """Ends the Worker and every process it started."""
         self._group.stop()
-        self._reader.join()
 
     def _wait_until_ready(self, timeout_seconds: float) -> str:
         try:
@@ -80,12 +82,10 @@ class ServedWorker:
             raise NotReady(f"the Worker did not start: {error!r}; it printed:\n{self.log.text()}") from error
         return base_url
 
-    def _read(self) -> None:
-        for line in self._group.output:
-            self.log.add(line.rstrip("\n"))
-            if ready := _READY.search(line):
-                self._announced.put(ready[1])
-        self._announced.put("")
+    def _hear(self, line: str) -> None:
+        self.log.add(line)
+        if ready := _READY.search(line):
+            self._announced.put(ready[1])
 
 
 class WranglerWorker(ServedWorker):
@@ -160,5 +160,6 @@ def _quoted(name: str, value: str) -> str:
     for quote in _QUOTES:
         # Between double quotes, \n and \r would be unescaped.
         if quote not in value and not (quote == '"' and "\\" in value):
-            return f"{quote}{value}{quote}"
+            # A bare $ would begin a reference to another variable.
+            return quote + value.replace("$", "\\$") + quote
     raise ValueError(f"{name} holds every kind of quote, which a .dev.vars file cannot")

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+from tools.worker_config import (
+    EMBEDDED_COMPATIBILITY_DATE,
+    local_config,
+    production_config,
+    write_local_config,
+)
+
+SOURCE = Path("/somewhere/src")
+
+
+def test_production_runs_python_314_and_provisions_its_namespace() -> None:
+    config = production_config()
+
+    assert config["compatibility_date"] >= "2026-09-08"
+    assert "python_workers" in config["compatibility_flags"]
+    assert config["kv_namespaces"] == [{"binding": "QWEN_KV"}]
+    assert config["triggers"]["crons"]
+    assert config["observability"]["enabled"] is True
+
+
+def test_local_runs_have_what_the_embedded_runtime_needs() -> None:
+    config = local_config(SOURCE, {})
+
+    assert config["name"] == production_config()["name"]
+    assert config["main"] == "/somewhere/src/entry.py"
+    assert config["compatibility_date"] == EMBEDDED_COMPATIBILITY_DATE
+    assert config["compatibility_flags"] == ["python_workers"]
+    assert config["kv_namespaces"] == [{"binding": "QWEN_KV", "id": "qwen_kv"}]
+    assert "triggers" not in config
+
+
+def test_variables_are_added_as_they_are() -> None:
+    variables = {"QWEN_CLI_AUTH": '{"a": "b\\nc"}\n', "LOG_LEVEL": "debug"}
+
+    assert local_config(SOURCE, variables)["vars"] == variables
+
+
+def test_the_file_with_the_variables_is_its_owners_alone(tmp_path: Path) -> None:
+    path = write_local_config(tmp_path / "new", SOURCE, {"QWEN_API_KEY": "test-api-key"})
+
+    assert path.stat().st_mode & 0o077 == 0

@@ -1,0 +1,146 @@
+"""`make dev` as a newcomer meets it: no account, two snippets to paste, Ctrl-C."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.worker.harness.runtime import Runtime, selected_runtime
+from tools.network import free_port
+from tools.processes import living_members
+from tools.repository import ROOT
+
+pytestmark = pytest.mark.skipif(
+    selected_runtime() is not Runtime.EMBEDDED, reason="make dev is for the embedded runtime"
+)
+
+# A `.dev.vars` in this checkout must not decide what is tested.
+PROGRAM = "import sys, pathlib, tools.dev as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
+
+
+@contextmanager
+def make_dev(dev_vars: Path, port: int, state: Path) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(dev_vars)],
+        cwd=ROOT,
+        env={**os.environ, "PORT": str(port), "STATE": str(state), "HOST": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+
+
+def read_until(process: "subprocess.Popen[str]", pattern: str) -> str:
+    """What is printed up to and with the line that matches."""
+    assert process.stdout is not None
+    text = ""
+    for line in process.stdout:
+        text += line
+        if re.search(pattern, line):
+            return text
+    raise AssertionError(f"no line matched {pattern!r}:\n{text}")
+
+
+def children_groups(pid: int) -> list[int]:
+    """The process groups that make dev's own children lead."""
+    listing = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
+    ).stdout
+    return [int(child) for child, parent in map(str.split, listing.splitlines()) if int(parent) == pid]
+
+
+def snippet(printed: str, start: str, end: str) -> str:
+    """The part of the instructions from `start` to `end`, as it would be pasted."""
+    found = re.search(rf"^{re.escape(start)}.*?{end}", printed, re.MULTILINE | re.DOTALL)
+    assert found, printed
+    return found[0]
+
+
+def paste(command: str) -> str:
+    """What a command prints when it is pasted into a shell in the repository's folder."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("OPENAI_")}
+    result = subprocess.run(
+        ["bash", "-c", command],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_it_answers_without_an_account_and_ends_without_a_trace(tmp_path: Path) -> None:
+    port = free_port()
+    with make_dev(tmp_path / "none", port, tmp_path / "state") as process:
+        printed = read_until(process, r"^EOF$")
+
+        assert "simulated Qwen on http://127.0.0.1:" in printed
+        assert f"Ready on http://127.0.0.1:{port} " in printed
+        assert "wrangler" not in printed
+        curl = paste(snippet(printed, "curl ", r"'$"))
+        assert curl.count("data: {") > 2
+        assert curl.endswith("data: [DONE]\n\n")
+        assert "Qwen simulator" in paste(snippet(printed, ".venv/bin/python", r"^EOF$"))
+        assert (tmp_path / "state" / "v3" / "kv").is_dir()
+
+        groups = children_groups(process.pid)
+        assert len(groups) == 2
+        assert all(len(living_members(group)) >= 1 for group in groups)
+        started = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0, rest
+    assert time.monotonic() - started < 5
+    assert [living_members(group) for group in groups] == [[], []]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/health")
+
+
+def test_it_uses_dev_vars_and_never_shows_them(tmp_path: Path) -> None:
+    dev_vars = tmp_path / ".dev.vars"
+    dev_vars.write_text("QWEN_API_KEY=test-api-key\nOPENAI_API_KEY='test-client-key'\n")
+    port = free_port()
+    with make_dev(dev_vars, port, tmp_path / "state") as process:
+        printed = read_until(process, r"^EOF$")
+
+        models = f"http://127.0.0.1:{port}/v1/models"
+        assert httpx.get(models).status_code == 401
+        assert httpx.get(models, headers={"Authorization": "Bearer test-client-key"}).status_code == 200
+        process.send_signal(signal.SIGTERM)
+        printed += process.communicate(timeout=10)[0]
+
+    assert process.returncode == 0
+    assert "simulated" not in printed
+    assert "Authorization: Bearer $OPENAI_API_KEY" in printed
+    assert "test-api-key" not in printed
+    assert "test-client-key" not in printed
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with make_dev(tmp_path / "none", port, tmp_path / "state") as process:
+            printed, _ = process.communicate(timeout=20)
+
+    assert process.returncode == 1
+    assert f"port {port} on 127.0.0.1 is in use" in printed
