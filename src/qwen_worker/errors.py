@@ -58,6 +58,7 @@ class ProxyError(Exception):
         upstream_request_id: str | None = None,
         scope: Scope | None = None,
         status: int | None = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -71,6 +72,8 @@ class ProxyError(Exception):
             self.scope = scope
         if status is not None:
             self.status = status
+        if retryable is not None:
+            self.retryable = retryable
 
     def envelope(self) -> dict[str, Any]:
         """The body in OpenAI's shape, also used as the data of an in-stream error event."""

@@ -112,7 +112,7 @@ async def _attempt(exchange: Exchange, credential: Credential, attempt: int) -> 
     outbound = OutboundRequest(
         "POST",
         f"{credential.base_url}/chat/completions",
-        upstream_headers(credential, request_id=exchange.request_id, stream=chat.stream),
+        upstream_headers(credential, request_id=exchange.request_id),
         prepared.body,
     )
     if log.is_debug:
@@ -142,7 +142,12 @@ async def _attempt(exchange: Exchange, credential: Credential, attempt: int) -> 
     except FetchError:
         raise UpstreamUnavailable("The connection to Qwen failed.") from None
     raise error_from_response(
-        response.status, response.header, body, now_ms=runtime.clock.now_ms(), model=prepared.model
+        response.status,
+        response.header,
+        body,
+        now_ms=runtime.clock.now_ms(),
+        model=prepared.model,
+        secret=credential.secret,
     )
 
 

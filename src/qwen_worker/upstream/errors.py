@@ -1,0 +1,472 @@
+"""What Qwen's errors mean: each answer or event that is not a completion becomes one class of our taxonomy.
+
+| Qwen says                                                        | class                                     |
+|------------------------------------------------------------------|-------------------------------------------|
+| a per-minute limit, `Throttling.*`, `rate_limit_exceeded`        | RateLimited                               |
+| a day's, a plan's or a free tier's quota is used up, `Arrearage` | QuotaExhausted                            |
+| 401; 403 without another reason                                  | CredentialsRejected                       |
+| 404 or 403 about a model                                         | NotFound (model_not_found)                |
+| 400 about the length of the input                                | InvalidRequest (context_length_exceeded)  |
+| 400 `data_inspection_failed`                                     | InvalidRequest (content_filter)           |
+| other 400 and 422                                                | InvalidRequest, with Qwen's own code      |
+| HTML (not with a 5xx), a redirect, a 200 that is no completion   | UpstreamBlocked                           |
+| 5xx                                                              | UpstreamUnavailable, UpstreamTimeout      |
+
+An unpaid account (`Arrearage`, HTTP 400 at Qwen) is no mistake of the client: it is what OpenAI answers with 429
+`insufficient_quota` too, which every client knows not to repeat.
+
+Qwen's message and request id are kept, since they are what an operator searches for; whatever looks like a
+credential in them is blotted out.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from qwen_worker.errors import (
+    CredentialsRejected,
+    InvalidRequest,
+    NotFound,
+    PayloadTooLarge,
+    ProxyError,
+    QuotaExhausted,
+    RateLimited,
+    UpstreamBlocked,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+
+RATE_LIMIT_SECONDS = 10.0
+"""Retry-After for a limit on requests, when Qwen names no time."""
+
+TOKEN_LIMIT_SECONDS = 30.0
+"""Retry-After for a limit on tokens a minute, when Qwen names no time."""
+
+PASSING_SECONDS = 120.0
+"""A quota that comes back within this time is a rate limit: the OpenAI SDK for Python waits no longer."""
+
+_LONGEST_MESSAGE = 1000
+_LONGEST_WAIT_SECONDS = 32 * 86_400.0
+
+
+class _Report(NamedTuple):
+    """What an error says, wherever it was found. Texts are empty where it says nothing."""
+
+    status: int
+    code: str
+    message: str
+    param: str | None
+    request_id: str | None
+    retry_after_seconds: float | None
+
+    @property
+    def text(self) -> str:
+        """Code and message in lower case, to look for words in."""
+        return f"{self.code} {self.message}".lower()
+
+
+def error_from_response(
+    status: int,
+    header: Callable[[str], str | None],
+    body: str,
+    *,
+    now_ms: int,
+    model: str | None = None,
+    secret: str | None = None,
+) -> ProxyError:
+    """The error for an answer of Qwen's that cannot be passed on: any status but 2xx, or a 2xx without a completion.
+
+    `header` looks up a header by its lower-case name. `secret` is blotted out of Qwen's words, as is all that
+    looks like a credential. `model` is the model that was asked for. CredentialsRejected with the code
+    `credentials_rejected` asks for a refresh.
+    """
+    data = _json(body)
+    request_id = header("x-request-id") or header("x-dashscope-request-id")
+    if data is None:
+        return _without_json(status, body, _safe(request_id, secret))
+    source = _error_object(data)
+    if 200 <= status < 300 and not (source.get("code") or source.get("message")):
+        return UpstreamBlocked(
+            "Qwen answered with something that is not a chat completion.",
+            upstream_status=status,
+            upstream_request_id=_safe(request_id, secret),
+        )
+    retry_after = _retry_after_seconds(header, now_ms)
+    status = _status_in(source) or 500 if 200 <= status < 300 else status
+    return _classified(_report(data, source, status, request_id, retry_after, now_ms, secret), model)
+
+
+def error_from_event(
+    data: Any, *, http_status: int | None, now_ms: int, secret: str | None = None
+) -> ProxyError | None:
+    """The error in an event of a stream, or None if the event is a chunk like any other.
+
+    `data` is the parsed JSON of the event's data, `http_status` what a `:HTTP_STATUS/429` comment before it says.
+    Qwen hides errors in three ways: a chunk that ends with `error_finish` and has the error for content; a flat
+    `{"request_id", "code", "message"}`; an `{"error": {...}}`.
+    """
+    if not isinstance(data, dict):
+        return None
+    finish = _error_finish(data)
+    if finish is not None:
+        inner = _json(finish)
+        data = {"request_id": data.get("request_id"), **(inner if inner is not None else {"message": finish})}
+    elif not (data.get("error") or ("choices" not in data and (data.get("code") or data.get("message")))):
+        return None
+    source = _error_object(data)
+    status = http_status or _status_in(source) or 500
+    return _classified(_report(data, source, status, None, None, now_ms, secret), None)
+
+
+# --- reading
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """The JSON object in `text`, or in an array around it, as some hosts have it."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(value, list) and value:
+        value = value[0]
+    return value if isinstance(value, dict) else None
+
+
+def _error_object(data: dict[str, Any]) -> dict[str, Any]:
+    """The part of an error body that has code and message: `error`, `errors` (ModelScope), or the body itself."""
+    for name in ("error", "errors"):
+        inner = data.get(name)
+        if isinstance(inner, dict):
+            return inner
+        if isinstance(inner, str) and inner:
+            return {**data, "message": data.get("message") or data.get("error_description") or inner}
+    if "message" not in data and isinstance(data.get("detail"), str):
+        return {**data, "message": data["detail"]}
+    return data
+
+
+def _error_finish(data: dict[str, Any]) -> str | None:
+    """The text of a chunk with `finish_reason: "error_finish"`."""
+    choices = data.get("choices")
+    choice = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(choice, dict) or choice.get("finish_reason") != "error_finish":
+        return None
+    for name in ("delta", "message"):
+        inner = choice.get(name)
+        if isinstance(inner, dict) and isinstance(inner.get("content"), str):
+            return str(inner["content"])
+    return ""
+
+
+def _report(
+    data: dict[str, Any],
+    source: dict[str, Any],
+    status: int,
+    request_id: str | None,
+    retry_after_seconds: float | None,
+    now_ms: int,
+    secret: str | None,
+) -> _Report:
+    message = _word(source.get("message"))
+    code = _word(source.get("code")) or _word(source.get("type"))
+    param = source.get("param")
+    reset = _reset_seconds(message, now_ms)
+    return _Report(
+        status=status,
+        code=_redacted(code, secret)[:100],
+        message=_redacted(message, secret)[:_LONGEST_MESSAGE],
+        param=param if isinstance(param, str) and len(param) < 100 else None,
+        request_id=_safe(
+            _word(data.get("request_id")) or _word(source.get("request_id")) or request_id, secret
+        ),
+        retry_after_seconds=reset if reset is not None else retry_after_seconds,
+    )
+
+
+def _word(value: Any) -> str:
+    """A text or a number as text; anything else as none."""
+    if isinstance(value, str):
+        return value.strip()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e9 else ""
+
+
+_STATUS_OF = (
+    (429, ("throttling", "rate_limit", "limit_requests", "quota", "too many requests")),
+    (401, ("invalid_api_key", "invalidapikey", "incorrect api key", "invalid access token")),
+    (403, ("access_denied", "accessdenied", "access denied")),
+    (404, ("model_not_found", "modelnotfound")),
+    (400, ("invalid", "data_inspection", "datainspection", "arrearage", "badrequest", "bad_request")),
+    (504, ("timeout", "timed out")),
+)
+"""Words by which an error without an HTTP status of its own is recognised, in this order."""
+
+
+def _status_in(source: dict[str, Any]) -> int | None:
+    """The HTTP status that an error in a 200 would have had."""
+    for name in ("status", "status_code", "http_status", "code"):
+        digits = _word(source.get(name))
+        if len(digits) == 3 and digits.isascii() and digits.isdigit() and "400" <= digits <= "599":
+            return int(digits)
+    text = f"{_word(source.get('code'))} {_word(source.get('type'))} {_word(source.get('message'))}".lower()
+    return next((status for status, words in _STATUS_OF if any(word in text for word in words)), None)
+
+
+# --- classifying
+
+
+def _without_json(status: int, body: str, request_id: str | None) -> ProxyError:
+    """An answer whose body is not a JSON object: from a gateway, a firewall, or a host that is no API."""
+    about: dict[str, Any] = {"upstream_status": status, "upstream_request_id": request_id}
+    if status == 429:
+        return RateLimited(
+            "Qwen limits the rate of requests.", retry_after_seconds=RATE_LIMIT_SECONDS, **about
+        )
+    if status in (408, 504):
+        return UpstreamTimeout(f"Qwen did not answer in time (HTTP {status}).", **about)
+    if status >= 500:
+        return UpstreamUnavailable(f"Qwen is not available at the moment (HTTP {status}).", **about)
+    if status == 413:
+        return PayloadTooLarge("The request is larger than Qwen accepts.", **about)
+    is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
+    if status == 401 and not is_page:
+        return _rejected("", about)
+    if 200 <= status < 300 and not body.strip():
+        return UpstreamBlocked("Qwen answered with nothing.", code="upstream_error", **about)
+    if is_page:
+        return UpstreamBlocked(
+            f"Something in front of Qwen answered in its place with a web page (HTTP {status}): a firewall, a captcha, "
+            "or OPENAI_BASE_URL is not the address of an API.",
+            **about,
+        )
+    return UpstreamBlocked(f"Qwen's answer is not what its API sends (HTTP {status}).", **about)
+
+
+def _classified(report: _Report, model: str | None) -> ProxyError:
+    about: dict[str, Any] = {"upstream_status": report.status, "upstream_request_id": report.request_id}
+    limit = _limit_error(report, about)
+    if limit is not None:
+        return limit
+    status, text = report.status, report.text
+    if _is_about_model(report):
+        return NotFound(
+            f"The model{f' `{model}`' if model else ''} does not exist at Qwen, or this gateway's account may not use "
+            f"it.{_qwen_says(report)}",
+            code="model_not_found",
+            param="model",
+            scope="model",
+            **about,
+        )
+    if status in (401, 403):
+        return _rejected(_qwen_says(report), about)
+    if status in (400, 422):
+        return _invalid_request(report, about)
+    if status == 413:
+        return PayloadTooLarge(f"The request is larger than Qwen accepts.{_qwen_says(report)}", **about)
+    if status in (408, 504) or (status >= 500 and "timeout" in text):
+        return UpstreamTimeout(f"Qwen did not answer in time (HTTP {status}).{_qwen_says(report)}", **about)
+    if status >= 500:
+        return UpstreamUnavailable(
+            f"Qwen failed (HTTP {status}).{_qwen_says(report)}",
+            retry_after_seconds=report.retry_after_seconds,
+            **about,
+        )
+    return UpstreamUnavailable(
+        f"Qwen refused the request as it was sent (HTTP {status}); OPENAI_BASE_URL may be wrong.{_qwen_says(report)}",
+        code="upstream_error",
+        retryable=False,
+        **about,
+    )
+
+
+def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
+    """RateLimited or QuotaExhausted, if the error is about a limit of the account or of the model."""
+    status, text = report.status, report.text
+    wait = report.retry_after_seconds
+    if "arrearage" in text or status == 402:
+        return QuotaExhausted(f"This gateway's account at Qwen is not paid up.{_qwen_says(report)}", **about)
+    if "freetieronly" in text or "free tier of the model" in text:
+        return QuotaExhausted(
+            f"The free quota of this model is used up.{_qwen_says(report)}", scope="model", **about
+        )
+    is_quota = "insufficient_quota" in text or "quota exceeded" in text or "quota has been exhausted" in text
+    if status != 429 and not (status == 403 and is_quota):
+        return None
+    is_per_minute = status == 429 and (
+        "#token-limit" in text or "exceeded your current quota" in text or "throttling" in text
+    )
+    is_plan = any(f"{period} allocated quota" in text for period in ("hour", "day", "week", "month"))
+    if (is_plan or (is_quota and not is_per_minute)) and not (wait is not None and wait <= PASSING_SECONDS):
+        return QuotaExhausted(
+            f"The quota of this gateway's account at Qwen is used up.{_qwen_says(report)}",
+            retry_after_seconds=wait,
+            **about,
+        )
+    is_tokens = "#token-limit" in text or "allocat" in text or "token" in text
+    default = TOKEN_LIMIT_SECONDS if is_tokens else RATE_LIMIT_SECONDS
+    return RateLimited(
+        f"Qwen limits the rate of requests.{_qwen_says(report)}",
+        retry_after_seconds=default if wait is None else wait,
+        scope="model" if "throttling" in text or "#token-limit" in text else "account",
+        **about,
+    )
+
+
+def _is_about_model(report: _Report) -> bool:
+    text = report.text
+    if report.status in (400, 403, 404):
+        if "model_not_found" in text or "modelnotfound" in text or "model not exist" in text:
+            return True
+        if report.status == 403:
+            return "model.accessdenied" in text or "model access denied" in text
+        return report.status == 404 and "model" in text
+    return False
+
+
+_input_range = re.compile(r"range of input length should be \[\d+, *(\d+)\]", re.IGNORECASE).search
+_input_too_long = re.compile(
+    r"context_length_exceeded|maximum context length|input (?:length|is too long).*(?:exceed|too long)|prompt is too long",
+    re.IGNORECASE,
+).search
+
+
+def _invalid_request(report: _Report, about: dict[str, Any]) -> ProxyError:
+    """A request that Qwen rejects, in words and codes that OpenAI's clients know."""
+    text = report.text
+    length = _input_range(report.message)
+    if length is not None:
+        return InvalidRequest(
+            f"The conversation is too long: this model's maximum context length is {length.group(1)} tokens."
+            f"{_qwen_says(report)}",
+            code="context_length_exceeded",
+            param="messages",
+            **about,
+        )
+    if _input_too_long(text):
+        return InvalidRequest(
+            report.message or "The conversation is too long for this model.",
+            code="context_length_exceeded",
+            param="messages",
+            **about,
+        )
+    if "data_inspection_failed" in text or "datainspectionfailed" in text:
+        return InvalidRequest(
+            f"Qwen's content filter rejected the request.{_qwen_says(report)}", code="content_filter", **about
+        )
+    return InvalidRequest(
+        report.message or f"Qwen rejected the request (HTTP {report.status}).",
+        code=report.code if report.code and not report.code.isdigit() else None,
+        param=report.param,
+        **about,
+    )
+
+
+def _rejected(qwen_says: str, about: dict[str, Any]) -> ProxyError:
+    return CredentialsRejected(
+        f"Qwen does not accept this gateway's own credential (HTTP {about['upstream_status']}); "
+        f"the key of the caller is not the reason.{qwen_says}",
+        **about,
+    )
+
+
+def _qwen_says(report: _Report) -> str:
+    return f" Qwen says: {report.message}" if report.message else ""
+
+
+# --- when to come back
+
+
+def _retry_after_seconds(header: Callable[[str], str | None], now_ms: int) -> float | None:
+    """What `retry-after-ms` or `retry-after` (seconds or a date) say; None for what makes no sense."""
+    milliseconds = _positive(header("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = header("retry-after")
+    seconds = _positive(value)
+    if seconds is not None or value is None:
+        return seconds
+    date = _http_date(value)
+    if date is None:
+        return None
+    day, month, year, hour, minute, second = date.groups()
+    at = _utc_seconds(
+        int(year), _MONTHS.index(month.lower()) // 3 + 1, int(day), int(hour), int(minute), int(second)
+    )
+    return _wait(at - now_ms / 1000)
+
+
+_reset_at = re.compile(
+    r"will reset at (?:(\d{4})-)?(\d{1,2})-(\d{1,2})[ t](\d{1,2}):(\d{2}):(\d{2}) *(?:utc|z\b)", re.IGNORECASE
+).search
+_http_date = re.compile(
+    r"\w{3}, (\d{2}) (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec) (\d{4}) (\d{2}):(\d{2}):(\d{2}) gmt",
+    re.IGNORECASE,
+).fullmatch
+_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
+
+
+def _reset_seconds(message: str, now_ms: int) -> float | None:
+    """How long until the time in "... will reset at 07-27 09:25:00 UTC.", which usually has no year."""
+    match = _reset_at(message)
+    if match is None:
+        return None
+    year, *rest = match.groups()
+    month, day, hour, minute, second = map(int, rest)
+    if not 1 <= month <= 12:
+        return None
+    now = now_ms / 1000
+    if year is not None:
+        return _wait(_utc_seconds(int(year), month, day, hour, minute, second) - now)
+    this_year = 1970 + int(now / 31_556_952)
+    waits = [
+        _utc_seconds(y, month, day, hour, minute, second) - now
+        for y in (this_year - 1, this_year, this_year + 1)
+    ]
+    return _wait(min(waits, key=abs))
+
+
+def _utc_seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:
+    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; `datetime` is too dear to import here."""
+    year -= month <= 2
+    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
+    days = 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
+    return days * 86_400 + hour * 3600 + minute * 60 + second
+
+
+def _positive(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return min(number, _LONGEST_WAIT_SECONDS * 1000) if 0 <= number < 1e12 else None
+
+
+def _wait(seconds: float) -> float | None:
+    """A wait that lies ahead, at least a second; None for a time that makes no sense."""
+    return max(1.0, seconds) if -3600 < seconds < _LONGEST_WAIT_SECONDS else None
+
+
+# --- secrets
+
+_credential = re.compile(
+    r"\bsk-[\w.*-]{4,}"
+    r"|\bbearer\s+[^\s\"',;]+"
+    r"|\beyJ[\w-]+\.[\w.-]+"
+    r"|(?:access|refresh|api|auth|id)[_-]?(?:token|key)[\"']?\s*[:=]\s*[\"']?[\w.~+/=*-]{6,}"
+    r"|\b(?=\w*\d)(?=\w*[a-z])\w{32,}",
+    re.IGNORECASE,
+)
+
+
+def _redacted(text: str, secret: str | None) -> str:
+    """`text` without the secret and without anything that looks like one."""
+    if secret:
+        text = text.replace(secret, "[redacted]")
+    return _credential.sub("[redacted]", text)
+
+
+def _safe(request_id: str | None, secret: str | None) -> str | None:
+    """A request id that is fit to be shown, or None."""
+    if not request_id or len(request_id) > 128 or not request_id.isprintable() or not request_id.isascii():
+        return None
+    return None if secret and secret in request_id else request_id

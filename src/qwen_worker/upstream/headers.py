@@ -1,0 +1,30 @@
+"""The headers of a request to Qwen. Nothing of the client's own headers is among them."""
+
+from qwen_worker.credentials.model import Credential
+from qwen_worker.upstream.hosts import family_of
+
+QWEN_CODE_VERSION = "0.24.4"
+"""The release of the official CLI whose requests ours look like."""
+
+USER_AGENT = f"QwenCode/{QWEN_CODE_VERSION} (linux; x64)"
+
+
+def upstream_headers(credential: Credential, *, request_id: str) -> dict[str, str]:
+    """The headers of a chat completions request, as the official CLI sends them.
+
+    The CLI accepts JSON for streams too (it is the body that asks for a stream), and adds the `X-DashScope-*`
+    headers for Qwen's own hosts only. Since February 2026 the portal throttles callers without them after some
+    20 calls.
+    """
+    headers = {
+        "authorization": f"Bearer {credential.secret}",
+        "content-type": "application/json",
+        "accept": "application/json",
+        "user-agent": USER_AGENT,
+        "x-request-id": request_id,
+    }
+    if family_of(credential) != "other":
+        headers["x-dashscope-useragent"] = USER_AGENT
+        headers["x-dashscope-cachecontrol"] = "enable"
+        headers["x-dashscope-authtype"] = "qwen-oauth" if credential.kind == "oauth" else "openai"
+    return headers

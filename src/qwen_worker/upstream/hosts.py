@@ -1,0 +1,28 @@
+"""Which family of hosts an API base URL belongs to; what a request and its headers may hold depends on it."""
+
+import re
+from typing import Literal
+from urllib.parse import urlsplit
+
+from qwen_worker.credentials.model import Credential
+
+HostFamily = Literal["portal", "dashscope", "other"]
+
+_DASHSCOPE = re.compile(r"(?:[\w-]+\.)*(?:dashscope[\w-]*|maas)\.aliyuncs\.com").fullmatch
+
+
+def host_family(base_url: str) -> HostFamily:
+    """`portal`: the OAuth logins' portal.qwen.ai; `dashscope`: Alibaba Cloud's API, its plans and workspaces.
+
+    `*.dashscope*.aliyuncs.com`, `dashscope*.aliyuncs.com` and `*.maas.aliyuncs.com` are what the official CLI
+    takes for DashScope. Everything else, a loopback address included, is `other`.
+    """
+    host = urlsplit(base_url).hostname or ""
+    if host == "portal.qwen.ai":
+        return "portal"
+    return "dashscope" if _DASHSCOPE(host) else "other"
+
+
+def family_of(credential: Credential) -> HostFamily:
+    """The family of the host that a credential calls. An OAuth login calls the portal, whatever its host is named."""
+    return "portal" if credential.kind == "oauth" else host_family(credential.base_url)
