@@ -1,4 +1,4 @@
-"""Upstream credentials as immutable values: an OAuth login, a static key, and what a call to Qwen needs of them.
+"""Upstream credentials as immutable values: an OAuth login, and what a call to Qwen needs of it or of a key.
 
 No I/O happens here. The shape of a login is that of the Qwen Code CLI's `oauth_creds.json`:
 `{"access_token", "token_type", "refresh_token", "resource_url", "expiry_date"}`, `expiry_date` in
@@ -17,6 +17,9 @@ DEFAULT_API_KEY_BASE_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/
 EXPIRY_MARGIN_MS = 30_000
 """A token counts as valid until this long before its expiry, as in the official CLI."""
 
+FOREVER_MS = 1 << 62
+"""A time that never comes."""
+
 
 class CredentialFormatError(ValueError):
     """A login is not what `oauth_creds.json` holds. `field` names the culprit; no value is ever shown."""
@@ -34,14 +37,33 @@ class OAuthToken(NamedTuple):
     refresh_token: str | None = None
     expiry_date_ms: int | None = None
     resource_url: str | None = None
-    token_type: str = "Bearer"
+    token_type: str = "Bearer"  # noqa: S105
+    refreshed_at_ms: int | None = None
+    """When the token endpoint issued it to a gateway; None for a login that the CLI has made."""
+
+    @property
+    def usable_until_ms(self) -> int:
+        """Until when the access token may be used. An unknown expiry counts as valid until Qwen says no."""
+        return FOREVER_MS if self.expiry_date_ms is None else self.expiry_date_ms - EXPIRY_MARGIN_MS
 
     def is_valid(self, now_ms: int) -> bool:
-        """Whether the access token may be used now. An unknown expiry counts as valid until Qwen says no."""
-        return self.expiry_date_ms is None or now_ms < self.expiry_date_ms - EXPIRY_MARGIN_MS
+        """Whether the access token may be used now."""
+        return now_ms < self.usable_until_ms
+
+    def is_newer_than(self, other: "OAuthToken") -> bool:
+        """Whether this token was issued after `other`; with nothing to tell it by, it counts as newer.
+
+        Both are stages of one login, whose refresh tokens rotate, so the order is that of their issue.
+        """
+        if self.refreshed_at_ms is not None and other.refreshed_at_ms is not None:
+            return self.refreshed_at_ms > other.refreshed_at_ms
+        if self.expiry_date_ms is not None and other.expiry_date_ms is not None:
+            return self.expiry_date_ms > other.expiry_date_ms
+        return self != other
 
     def __repr__(self) -> str:
-        return f"OAuthToken(expiry_date_ms={self.expiry_date_ms}, has_refresh_token={self.refresh_token is not None})"
+        refreshable = self.refresh_token is not None
+        return f"OAuthToken(expiry_date_ms={self.expiry_date_ms}, refreshable={refreshable})"
 
 
 class StaticKey(NamedTuple):
@@ -100,6 +122,23 @@ def api_base_url(resource_url: str) -> str:
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
+def oauth_api_base_url(resource_url: str | None, configured: str | None) -> str:
+    """Where an OAuth login calls: its own `resource_url`, then OPENAI_BASE_URL, then the default.
+
+    A `resource_url` that makes no http(s) URL is passed over: a token must not go where nobody meant it to.
+    """
+    own = usable_resource_url(resource_url)
+    return own or configured or DEFAULT_OAUTH_API_BASE_URL
+
+
+def usable_resource_url(resource_url: str | None) -> str | None:
+    """The base URL that a `resource_url` stands for, or None if it is absent or makes no URL."""
+    if resource_url is None:
+        return None
+    url = api_base_url(resource_url)
+    return url if is_http_url(url) else None
+
+
 def is_http_url(text: str) -> bool:
     """Whether `text` is an absolute http(s) URL with a host, without credentials, query or fragment."""
     try:
@@ -117,6 +156,13 @@ def is_http_url(text: str) -> bool:
         return False
 
 
+def printable_text(value: Any) -> str | None:
+    """`value` if it is a non-empty string of printable ASCII, fit for a header; otherwise None."""
+    if isinstance(value, str) and value.isascii() and value.isprintable():
+        return value.strip() or None
+    return None
+
+
 def _required_text(value: dict[str, Any], field: str) -> str:
     text = _optional_text(value, field)
     if text is None:
@@ -126,11 +172,13 @@ def _required_text(value: dict[str, Any], field: str) -> str:
 
 def _optional_text(value: dict[str, Any], field: str) -> str | None:
     text = value.get(field)
-    if text is None or text == "":
+    if text is None:
         return None
     if not isinstance(text, str):
         raise CredentialFormatError(field, "a string")
-    if not text.isascii() or not text.isprintable():
+    if not text.strip():
+        return None
+    if printable_text(text) is None:
         raise CredentialFormatError(field, "printable ASCII text")
     return text.strip()
 

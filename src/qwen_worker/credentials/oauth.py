@@ -1,0 +1,161 @@
+"""The token endpoint's protocol: what a refresh sends, and what each answer means.
+
+Facts as the official Qwen Code CLI has them: `POST {host}/api/v1/oauth2/token`, a form-encoded body, a JSON
+answer `{access_token, token_type, refresh_token?, resource_url?, expires_in?}`. The refresh token rotates and
+the spent one is dead. A dead one is a 400 or 401 with an OAuth error; 429, 5xx and pages of HTML (a firewall,
+with any status) pass.
+"""
+
+import json
+import math
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from qwen_worker.credentials.model import OAuthToken, printable_text, usable_resource_url
+from qwen_worker.platform.ports import Fetcher, FetchError, FetchTimeout, OutboundRequest
+from qwen_worker.upstream.headers import USER_AGENT
+
+CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
+"""The CLI's public client id."""
+
+TOKEN_PATH = "/api/v1/oauth2/token"  # noqa: S105
+
+TOKEN_TIMEOUT_MS = 20_000
+"""Long on purpose: giving up on an answer that is under way loses the rotated token in it."""
+
+ASSUMED_LIFETIME_SECONDS = 3600
+"""For an answer without `expires_in`. Tokens live 6 h; too short an assumption only refreshes early."""
+
+MAX_LIFETIME_SECONDS = 365 * 86_400
+
+_PASSING_ERRORS = frozenset({"slow_down", "temporarily_unavailable", "server_error", "internal_error"})
+_REFUSING_STATUSES = (400, 401)
+
+
+class Refreshed(NamedTuple):
+    """A new access token, and the refresh token that replaces the spent one."""
+
+    token: OAuthToken
+
+
+class Refused(NamedTuple):
+    """The refresh token is dead: spent by someone else, revoked or expired. `reason` holds no secret."""
+
+    reason: str
+
+
+class PassingFault(NamedTuple):
+    """The endpoint could not answer now. `reason` holds no secret."""
+
+    reason: str
+    retry_after_seconds: float | None = None
+
+
+Outcome = Refreshed | Refused | PassingFault
+
+
+async def refresh(fetcher: Fetcher, oauth_base_url: str, token: OAuthToken, now_ms: int) -> Outcome:
+    """Sends one refresh and says what came of it. Never raises for anything the endpoint or network does."""
+    request = refresh_request(oauth_base_url, token.refresh_token or "")
+    try:
+        response = await fetcher.fetch(
+            request, headers_timeout_ms=TOKEN_TIMEOUT_MS, total_timeout_ms=TOKEN_TIMEOUT_MS
+        )
+        body = await response.text()
+    except FetchTimeout:
+        return PassingFault("time-out")
+    except FetchError:
+        return PassingFault("connection failed")
+    return interpret(response.status, response.header("retry-after"), body, token, now_ms)
+
+
+def refresh_request(oauth_base_url: str, refresh_token: str) -> OutboundRequest:
+    """The request that trades `refresh_token` for a new pair of tokens."""
+    form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": CLIENT_ID}
+    headers = {
+        "content-type": "application/x-www-form-urlencoded",
+        "accept": "application/json",
+        # Without an explicit one the firewall before the endpoint may answer with a captcha.
+        "user-agent": USER_AGENT,
+    }
+    return OutboundRequest("POST", oauth_base_url + TOKEN_PATH, headers, urlencode(form).encode())
+
+
+def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken, now_ms: int) -> Outcome:
+    """What the endpoint's answer means for the login whose refresh token was sent.
+
+    `retry_after` is the header's value; only its form in seconds is understood. `now_ms` is the time of the
+    request, so that the new expiry errs on the early side.
+    """
+    answer = _json_object(body)
+    if answer is None:
+        return PassingFault(f"HTTP {status} without a JSON object", _seconds(retry_after))
+    error = answer.get("error")
+    error = error if isinstance(error, str) else None
+    if status == 200 and not answer.get("error"):
+        access_token = printable_text(answer.get("access_token"))
+        if access_token is None:
+            return PassingFault("HTTP 200 without an access token")
+        return Refreshed(_rotated(answer, access_token, spent, now_ms))
+    reason = f"HTTP {status} {error}" if error in _NAMEABLE_ERRORS else f"HTTP {status}"
+    if error in _PASSING_ERRORS or (error not in _DEAD_ERRORS and status not in _REFUSING_STATUSES):
+        return PassingFault(reason, _seconds(retry_after))
+    if status == 429 or status >= 500:
+        return PassingFault(reason, _seconds(retry_after))
+    return Refused(reason)
+
+
+_DEAD_ERRORS = frozenset(
+    {
+        "invalid_request",
+        "invalid_grant",
+        "invalid_token",
+        "invalid_client",
+        "unauthorized_client",
+        "expired_token",
+    }
+)
+_NAMEABLE_ERRORS = _DEAD_ERRORS | _PASSING_ERRORS
+
+
+def _rotated(answer: dict[str, Any], access_token: str, spent: OAuthToken, now_ms: int) -> OAuthToken:
+    """The login's next stage: what the answer does not hold stays as it was."""
+    resource_url = printable_text(answer.get("resource_url"))
+    return OAuthToken(
+        access_token=access_token,
+        refresh_token=printable_text(answer.get("refresh_token")) or spent.refresh_token,
+        expiry_date_ms=now_ms + int(_lifetime_seconds(answer.get("expires_in")) * 1000),
+        resource_url=resource_url if usable_resource_url(resource_url) else spent.resource_url,
+        token_type=printable_text(answer.get("token_type")) or spent.token_type,
+        refreshed_at_ms=now_ms,
+    )
+
+
+def _lifetime_seconds(expires_in: Any) -> float:
+    seconds = _number(expires_in)
+    if seconds is None or seconds <= 0:
+        return ASSUMED_LIFETIME_SECONDS
+    return min(seconds, MAX_LIFETIME_SECONDS)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    seconds = _number(retry_after)
+    return None if seconds is None or seconds < 0 else seconds
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _json_object(text: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
