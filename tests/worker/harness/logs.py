@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+from collections.abc import Callable
 from typing import Any
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -46,11 +47,19 @@ class LogBook:
 
         Raises TimeoutError, with everything logged so far, if it does not come.
         """
+        self._wait(
+            lambda: bool(self.events(name, **fields)), timeout_seconds, f"event {name!r} with {fields}"
+        )
+        return self.events(name, **fields)[0]
+
+    def wait_for_text(self, text: str, timeout_seconds: float = 5.0) -> None:
+        """Returns as soon as a line holds `text`. Raises TimeoutError as `wait_for` does."""
+        self._wait(lambda: text in self.text(), timeout_seconds, f"line with {text!r}")
+
+    def _wait(self, condition: Callable[[], bool], timeout_seconds: float, awaited: str) -> None:
         with self._changed:
-            found = self._changed.wait_for(lambda: self.events(name, **fields), timeout_seconds)
-        if not found:
-            raise TimeoutError(f"no event {name!r} with {fields} was logged; the log:\n{self.text()}")
-        return found[0]
+            if not self._changed.wait_for(condition, timeout_seconds):
+                raise TimeoutError(f"no {awaited} was logged; the log:\n{self.text()}")
 
 
 def _event(line: str) -> dict[str, Any] | None:

@@ -26,8 +26,9 @@ _QUOTES = "'`\""
 class ServedWorker:
     """A running Worker.
 
-    `base_url` is its origin, `log` what it and wrangler print. Raises NotReady, with the log, when it does
-    not start within `timeout_seconds`. Use a fixture, which stops it.
+    `base_url` is its origin, `log` what it prints, and wrangler from the moment when it is ready: before, it
+    shows the values of all variables. Raises NotReady, with everything printed, when the Worker does not
+    start within `timeout_seconds`. Use a fixture, which stops it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ServedWorker:
         timeout_seconds: float,
     ) -> None:
         self.log = LogBook()
+        self._start_log = self._log_to = LogBook()
         self._announced: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._group = ProcessGroup(
             command,
@@ -79,13 +81,15 @@ class ServedWorker:
             if health.status == _CRASHED:
                 raise NotReady("the Worker raised an error")
         except (queue.Empty, NotReady) as error:
-            raise NotReady(f"the Worker did not start: {error!r}; it printed:\n{self.log.text()}") from error
+            printed = f"{self._start_log.text()}\n{self.log.text()}"
+            raise NotReady(f"the Worker did not start: {error!r}; it printed:\n{printed}") from error
         return base_url
 
     def _hear(self, line: str) -> None:
-        self.log.add(line)
         if ready := _READY.search(line):
+            self._log_to = self.log
             self._announced.put(ready[1])
+        self._log_to.add(line)
 
 
 class WranglerWorker(ServedWorker):
