@@ -121,7 +121,7 @@ def _value(members: dict[str, Member], name: str) -> Any:
 
 
 def _scan_messages(text: str, position: int) -> tuple[Any, int]:
-    """A scanner that checks each message as it goes by, so that the parsed conversation is never held whole."""
+    """Scans the messages and checks each as it goes by: the parsed conversation is never held whole."""
     if not text.startswith("[", position):
         return scan_value(text, position)
     instructions: list[int] = []
@@ -167,13 +167,13 @@ def _messages_missing(members: dict[str, Member]) -> InvalidRequest:
     explanation = ""
     if "input" in members:
         explanation = (
-            " The body has 'input', as the Responses API takes it; this endpoint speaks Chat Completions: send the "
-            "conversation as 'messages', or switch the client to the Chat Completions API."
+            " The body has 'input', as the Responses API takes it; this endpoint speaks Chat Completions: "
+            "send the conversation as 'messages', or switch the client to the Chat Completions API."
         )
     elif "prompt" in members:
         explanation = (
-            " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat Completions: "
-            "send the prompt as a message."
+            " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat "
+            "Completions: send the prompt as a message."
         )
     return InvalidRequest(
         f"Missing required parameter: 'messages'.{explanation}",

@@ -1,8 +1,8 @@
-"""Where things are in a JSON text: members of an object with their positions, so that one can be replaced alone.
+r"""Where things are in a JSON text: an object's members with their positions, so that one can be replaced.
 
 Changing one field of a body by parsing and re-serialising it costs more than everything else we do with a
-request, and it is not lossless: `1e400`, `1.0`, `\\ud800` and repeated keys do not survive. So a text is scanned
-with the C scanner of `json`, the positions are kept, and a change splices the text.
+request, and it is not lossless: `1e400`, `1.0`, `\ud800` and repeated keys do not survive. So a text is
+scanned with the C scanner of `json`, the positions are kept, and a change splices the text.
 
 Texts are UTF-8 bytes decoded as Latin-1: positions count bytes, decoding and encoding are plain copies, and
 ASCII (every key and value that we look at) reads as it is. A scanned string with other characters is *not* to
@@ -12,8 +12,10 @@ be used; `decoded` reads it again.
 import json
 import re
 from collections.abc import Callable, Mapping
-from json.scanner import make_scanner
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 Scanner = Callable[[str, int], tuple[Any, int]]
 """Reads the value that starts at a position: the value, and the position after it."""
@@ -33,7 +35,9 @@ class Member(NamedTuple):
 
 
 class ObjectText(NamedTuple):
-    """A scanned object. Of a repeated key the last member counts, as in JSON parsers; then `is_unique` is False."""
+    """A scanned object. Of a repeated key the last member counts, as in JSON parsers; then `is_unique` is
+    False.
+    """
 
     members: dict[str, Member]
     end: int
@@ -44,40 +48,53 @@ def _no_constant(name: str) -> None:
     raise JsonTextError(f"{name} is not allowed in JSON")
 
 
-_scan_value: Scanner = make_scanner(json.JSONDecoder(parse_constant=_no_constant))
+_decoder: Any = json.JSONDecoder(parse_constant=_no_constant)
+_scan_value: Scanner = _decoder.scan_once
 
 _SPACE = r"[ \t\n\r]*"
 _KEY = rf'"([^"\\\x00-\x1f]*)"{_SPACE}:{_SPACE}'
 _first_key = re.compile(rf"\{{{_SPACE}(?:{_KEY}|(\}}))").match
 _next_key = re.compile(rf"{_SPACE}(?:,{_SPACE}{_KEY}|(\}}))").match
+_before_first_key = re.compile(rf'\{{{_SPACE}(?=")').match
+_before_next_key = re.compile(rf'{_SPACE},{_SPACE}(?=")').match
 _colon = re.compile(rf"{_SPACE}:{_SPACE}").match
-_before_key = re.compile(rf'(?:\{{|{_SPACE},){_SPACE}(?=")').match
 _first_item = re.compile(rf"\[{_SPACE}(\])?").match
 _next_item = re.compile(rf"{_SPACE}(?:,{_SPACE}|(\]))").match
 _spaces = re.compile(_SPACE).match
 
 
+def _reporting(scan: Callable[P, T]) -> Callable[P, T]:
+    """Turns whatever the C scanner raises into a JsonTextError; once around a scan, not around each value."""
+
+    def reporting(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return scan(*args, **kwargs)
+        except JsonTextError:
+            raise
+        except StopIteration as stop:
+            raise JsonTextError(f"a value is missing at byte {stop.value}") from None
+        except json.JSONDecodeError as error:
+            raise JsonTextError(f"{error.msg} at byte {error.pos}") from None
+        except RecursionError:
+            raise JsonTextError("it is nested too deeply") from None
+        except ValueError:
+            raise JsonTextError("a number has too many digits") from None
+
+    return reporting
+
+
+@_reporting
 def scan_value(text: str, position: int) -> tuple[Any, int]:
     """The value that starts at `position`, and the position after it. Raises JsonTextError."""
-    try:
-        return _scan_value(text, position)
-    except StopIteration as stop:
-        raise JsonTextError(f"a value is missing at byte {stop.value}") from None
-    except json.JSONDecodeError as error:
-        raise JsonTextError(f"{error.msg} at byte {error.pos}") from None
-    except RecursionError:
-        raise JsonTextError("it is nested too deeply") from None
-    except JsonTextError:
-        raise
-    except ValueError:
-        raise JsonTextError("a number has too many digits") from None
+    return _scan_value(text, position)
 
 
+@_reporting
 def scan_object(
     text: str,
     position: int,
     scanners: Mapping[str, Scanner] | None = None,
-    default: Scanner = scan_value,
+    default: Scanner = _scan_value,
 ) -> ObjectText:
     """The members of the object whose `{` is at `position`; `scanners` reads the values of certain keys.
 
@@ -88,7 +105,7 @@ def scan_object(
     match = _first_key(text, position)
     while True:
         if match is None:
-            start, key, value_start = _unusual_key(text, position)
+            start, key, value_start = _unusual_key(text, position, is_first=not members)
         elif match.group(2):
             return ObjectText(members, match.end(), len(members) == count)
         else:
@@ -102,8 +119,9 @@ def scan_object(
         match = _next_key(text, position)
 
 
+@_reporting
 def scan_items(
-    text: str, position: int, scan: Scanner = scan_value
+    text: str, position: int, scan: Scanner = _scan_value
 ) -> tuple[list[tuple[Any, int, int]], int]:
     """The items of the array whose `[` is at `position` as (value, start, end), and the array's end.
 
@@ -137,13 +155,13 @@ def object_text(members: list[str]) -> str:
     return "{" + ",".join(members) + "}"
 
 
-def _unusual_key(text: str, position: int) -> tuple[int, str, int]:
+def _unusual_key(text: str, position: int, *, is_first: bool) -> tuple[int, str, int]:
     """A key with escapes in it: (start, key, value_start). Raises JsonTextError if there is no key."""
-    before = _before_key(text, position)
+    before = (_before_first_key if is_first else _before_next_key)(text, position)
     if before is None:
         raise JsonTextError(f"',' or '}}' or a key is missing at byte {position}")
     start = before.end()
-    key, end = scan_value(text, start)
+    key, end = _scan_value(text, start)
     colon = _colon(text, end)
     if colon is None:
         raise JsonTextError(f"':' is missing at byte {end}")

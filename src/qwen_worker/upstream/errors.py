@@ -1,19 +1,19 @@
 """What Qwen's errors mean: each answer or event that is not a completion becomes one class of our taxonomy.
 
-| Qwen says                                                        | class                                     |
-|------------------------------------------------------------------|-------------------------------------------|
-| a per-minute limit, `Throttling.*`, `rate_limit_exceeded`        | RateLimited                               |
-| a day's, a plan's or a free tier's quota is used up, `Arrearage` | QuotaExhausted                            |
-| 401; 403 without another reason                                  | CredentialsRejected                       |
-| 404 or 403 about a model                                         | NotFound (model_not_found)                |
-| 400 about the length of the input                                | InvalidRequest (context_length_exceeded)  |
-| 400 `data_inspection_failed`                                     | InvalidRequest (content_filter)           |
-| other 400 and 422                                                | InvalidRequest, with Qwen's own code      |
-| HTML (not with a 5xx), a redirect, a 200 that is no completion   | UpstreamBlocked                           |
-| 5xx                                                              | UpstreamUnavailable, UpstreamTimeout      |
+| Qwen says                                                       | class                                    |
+|-----------------------------------------------------------------|------------------------------------------|
+| a per-minute limit, `Throttling.*`, `rate_limit_exceeded`       | RateLimited                              |
+| a day's, a plan's or a free tier's quota is gone, `Arrearage`   | QuotaExhausted                           |
+| 401; 403 without another reason                                 | CredentialsRejected                      |
+| 404 or 403 about a model                                        | NotFound (model_not_found)               |
+| 400 about the length of the input                               | InvalidRequest (context_length_exceeded) |
+| 400 `data_inspection_failed`                                    | InvalidRequest (content_filter)          |
+| other 400 and 422                                               | InvalidRequest, with Qwen's own code     |
+| HTML (not with a 5xx), a redirect, a 2xx without a completion   | UpstreamBlocked                          |
+| 5xx                                                             | UpstreamUnavailable, UpstreamTimeout     |
 
-An unpaid account (`Arrearage`, HTTP 400 at Qwen) is no mistake of the client: it is what OpenAI answers with 429
-`insufficient_quota` too, which every client knows not to repeat.
+An unpaid account (`Arrearage`, HTTP 400 at Qwen) is no mistake of the client: it is what OpenAI answers with
+429 `insufficient_quota` too, which every client knows not to repeat.
 
 Qwen's message and request id are kept, since they are what an operator searches for; whatever looks like a
 credential in them is blotted out.
@@ -42,9 +42,6 @@ RATE_LIMIT_SECONDS = 10.0
 
 TOKEN_LIMIT_SECONDS = 30.0
 """Retry-After for a limit on tokens a minute, when Qwen names no time."""
-
-PASSING_SECONDS = 120.0
-"""A quota that comes back within this time is a rate limit: the OpenAI SDK for Python waits no longer."""
 
 _LONGEST_MESSAGE = 1000
 _LONGEST_WAIT_SECONDS = 32 * 86_400.0
@@ -75,7 +72,8 @@ def error_from_response(
     model: str | None = None,
     secret: str | None = None,
 ) -> ProxyError:
-    """The error for an answer of Qwen's that cannot be passed on: any status but 2xx, or a 2xx without a completion.
+    """The error for an answer of Qwen's that cannot be passed on: any status but 2xx, or a 2xx without a
+    completion.
 
     `header` looks up a header by its lower-case name. `secret` is blotted out of Qwen's words, as is all that
     looks like a credential. `model` is the model that was asked for. CredentialsRejected with the code
@@ -83,17 +81,19 @@ def error_from_response(
     """
     data = _json(body)
     request_id = header("x-request-id") or header("x-dashscope-request-id")
+    retry_after = _retry_after_seconds(header, now_ms)
     if data is None:
-        return _without_json(status, body, _safe(request_id, secret))
+        return _without_json(status, body, _safe(request_id, secret), retry_after)
     source = _error_object(data)
-    if 200 <= status < 300 and not (source.get("code") or source.get("message")):
+    is_success = 200 <= status < 300
+    if is_success and not (source.get("code") or source.get("message")):
         return UpstreamBlocked(
-            "Qwen answered with something that is not a chat completion.",
+            "Qwen answered with something else than what was asked for.",
             upstream_status=status,
             upstream_request_id=_safe(request_id, secret),
         )
-    retry_after = _retry_after_seconds(header, now_ms)
-    status = _status_in(source) or 500 if 200 <= status < 300 else status
+    if is_success:
+        status = _status_in(source) or 500
     return _classified(_report(data, source, status, request_id, retry_after, now_ms, secret), model)
 
 
@@ -102,9 +102,9 @@ def error_from_event(
 ) -> ProxyError | None:
     """The error in an event of a stream, or None if the event is a chunk like any other.
 
-    `data` is the parsed JSON of the event's data, `http_status` what a `:HTTP_STATUS/429` comment before it says.
-    Qwen hides errors in three ways: a chunk that ends with `error_finish` and has the error for content; a flat
-    `{"request_id", "code", "message"}`; an `{"error": {...}}`.
+    `data` is the parsed JSON of the event's data, `http_status` what a comment `:HTTP_STATUS/429` before it
+    says. Qwen hides errors in three ways: a chunk that ends with `error_finish` and has the error as content;
+    a flat `{"request_id", "code", "message"}`; an `{"error": {...}}`.
     """
     if not isinstance(data, dict):
         return None
@@ -134,7 +134,9 @@ def _json(text: str) -> dict[str, Any] | None:
 
 
 def _error_object(data: dict[str, Any]) -> dict[str, Any]:
-    """The part of an error body that has code and message: `error`, `errors` (ModelScope), or the body itself."""
+    """The part of an error body that has code and message: `error`, `errors` (ModelScope), or the body
+    itself.
+    """
     for name in ("error", "errors"):
         inner = data.get(name)
         if isinstance(inner, dict):
@@ -215,30 +217,39 @@ def _status_in(source: dict[str, Any]) -> int | None:
 # --- classifying
 
 
-def _without_json(status: int, body: str, request_id: str | None) -> ProxyError:
+def _without_json(
+    status: int, body: str, request_id: str | None, retry_after_seconds: float | None
+) -> ProxyError:
     """An answer whose body is not a JSON object: from a gateway, a firewall, or a host that is no API."""
     about: dict[str, Any] = {"upstream_status": status, "upstream_request_id": request_id}
     if status == 429:
         return RateLimited(
-            "Qwen limits the rate of requests.", retry_after_seconds=RATE_LIMIT_SECONDS, **about
+            "Qwen limits the rate of requests.",
+            retry_after_seconds=RATE_LIMIT_SECONDS if retry_after_seconds is None else retry_after_seconds,
+            **about,
         )
     if status in (408, 504):
         return UpstreamTimeout(f"Qwen did not answer in time (HTTP {status}).", **about)
     if status >= 500:
-        return UpstreamUnavailable(f"Qwen is not available at the moment (HTTP {status}).", **about)
-    if status == 413:
-        return PayloadTooLarge("The request is larger than Qwen accepts.", **about)
-    is_page = body.lstrip("\ufeff \t\r\n").startswith("<")
-    if status == 401 and not is_page:
-        return _rejected("", about)
-    if 200 <= status < 300 and not body.strip():
-        return UpstreamBlocked("Qwen answered with nothing.", code="upstream_error", **about)
-    if is_page:
-        return UpstreamBlocked(
-            f"Something in front of Qwen answered in its place with a web page (HTTP {status}): a firewall, a captcha, "
-            "or OPENAI_BASE_URL is not the address of an API.",
+        return UpstreamUnavailable(
+            f"Qwen is not available at the moment (HTTP {status}).",
+            retry_after_seconds=retry_after_seconds,
             **about,
         )
+    if body.lstrip("\ufeff \t\r\n").startswith("<"):
+        return UpstreamBlocked(
+            f"Something in front of Qwen answered in its place with a web page (HTTP {status}): a firewall, "
+            "a captcha, or OPENAI_BASE_URL is not the address of an API.",
+            **about,
+        )
+    if status in (401, 403):
+        return _rejected("", about)
+    if status == 413:
+        return PayloadTooLarge("The request is larger than Qwen accepts.", **about)
+    if 400 <= status < 500:
+        return _refused("", about)
+    if not body.strip():
+        return UpstreamBlocked("Qwen answered with nothing.", code="upstream_error", **about)
     return UpstreamBlocked(f"Qwen's answer is not what its API sends (HTTP {status}).", **about)
 
 
@@ -250,8 +261,8 @@ def _classified(report: _Report, model: str | None) -> ProxyError:
     status, text = report.status, report.text
     if _is_about_model(report):
         return NotFound(
-            f"The model{f' `{model}`' if model else ''} does not exist at Qwen, or this gateway's account may not use "
-            f"it.{_qwen_says(report)}",
+            f"The model{f' `{model}`' if model else ''} does not exist at Qwen, or this gateway's account "
+            f"may not use it.{_qwen_says(report)}",
             code="model_not_found",
             param="model",
             scope="model",
@@ -264,19 +275,14 @@ def _classified(report: _Report, model: str | None) -> ProxyError:
     if status == 413:
         return PayloadTooLarge(f"The request is larger than Qwen accepts.{_qwen_says(report)}", **about)
     if status in (408, 504) or (status >= 500 and "timeout" in text):
-        return UpstreamTimeout(f"Qwen did not answer in time (HTTP {status}).{_qwen_says(report)}", **about)
+        return UpstreamTimeout(f"Qwen did not answer in time.{_qwen_says(report)}", **about)
     if status >= 500:
         return UpstreamUnavailable(
-            f"Qwen failed (HTTP {status}).{_qwen_says(report)}",
+            f"Qwen had an internal error.{_qwen_says(report)}",
             retry_after_seconds=report.retry_after_seconds,
             **about,
         )
-    return UpstreamUnavailable(
-        f"Qwen refused the request as it was sent (HTTP {status}); OPENAI_BASE_URL may be wrong.{_qwen_says(report)}",
-        code="upstream_error",
-        retryable=False,
-        **about,
-    )
+    return _refused(_qwen_says(report), about)
 
 
 def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
@@ -296,7 +302,7 @@ def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
         "#token-limit" in text or "exceeded your current quota" in text or "throttling" in text
     )
     is_plan = any(f"{period} allocated quota" in text for period in ("hour", "day", "week", "month"))
-    if (is_plan or (is_quota and not is_per_minute)) and not (wait is not None and wait <= PASSING_SECONDS):
+    if is_plan or (is_quota and not is_per_minute):
         return QuotaExhausted(
             f"The quota of this gateway's account at Qwen is used up.{_qwen_says(report)}",
             retry_after_seconds=wait,
@@ -325,9 +331,11 @@ def _is_about_model(report: _Report) -> bool:
 
 _input_range = re.compile(r"range of input length should be \[\d+, *(\d+)\]", re.IGNORECASE).search
 _input_too_long = re.compile(
-    r"context_length_exceeded|maximum context length|input (?:length|is too long).*(?:exceed|too long)|prompt is too long",
+    r"context_length_exceeded|maximum context length|(?:prompt|input) is too long"
+    r"|input (?:length|tokens?)\b.*\bexceed",
     re.IGNORECASE,
 ).search
+_identifier = re.compile(r"[A-Za-z_][\w.]*", re.ASCII).fullmatch
 
 
 def _invalid_request(report: _Report, about: dict[str, Any]) -> ProxyError:
@@ -355,7 +363,7 @@ def _invalid_request(report: _Report, about: dict[str, Any]) -> ProxyError:
         )
     return InvalidRequest(
         report.message or f"Qwen rejected the request (HTTP {report.status}).",
-        code=report.code if report.code and not report.code.isdigit() else None,
+        code=report.code if _identifier(report.code) else None,
         param=report.param,
         **about,
     )
@@ -365,6 +373,17 @@ def _rejected(qwen_says: str, about: dict[str, Any]) -> ProxyError:
     return CredentialsRejected(
         f"Qwen does not accept this gateway's own credential (HTTP {about['upstream_status']}); "
         f"the key of the caller is not the reason.{qwen_says}",
+        **about,
+    )
+
+
+def _refused(qwen_says: str, about: dict[str, Any]) -> ProxyError:
+    """An answer that no correct request to a correct address gets; sending it again will not help."""
+    return UpstreamUnavailable(
+        f"Qwen refused the request as it was sent (HTTP {about['upstream_status']}); OPENAI_BASE_URL may be "
+        f"wrong.{qwen_says}",
+        code="upstream_error",
+        retryable=False,
         **about,
     )
 
@@ -426,7 +445,9 @@ def _reset_seconds(message: str, now_ms: int) -> float | None:
 
 
 def _utc_seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:
-    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; `datetime` is too dear to import here."""
+    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; `datetime` is too dear to import
+    here.
+    """
     year -= month <= 2
     day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
     days = 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
@@ -452,9 +473,9 @@ _credential = re.compile(
     r"\bsk-[\w.*-]{4,}"
     r"|\bbearer\s+[^\s\"',;]+"
     r"|\beyJ[\w-]+\.[\w.-]+"
-    r"|(?:access|refresh|api|auth|id)[_-]?(?:token|key)[\"']?\s*[:=]\s*[\"']?[\w.~+/=*-]{6,}"
+    r"|(?:token|key)(?: provided)?[\"']?\s*[:=]\s*[\"']?[\w.~+/=*-]{6,}"
     r"|\b(?=\w*\d)(?=\w*[a-z])\w{32,}",
-    re.IGNORECASE,
+    re.IGNORECASE | re.ASCII,
 )
 
 

@@ -13,8 +13,8 @@ def upstream_headers(credential: Credential, *, request_id: str) -> dict[str, st
     """The headers of a chat completions request, as the official CLI sends them.
 
     The CLI accepts JSON for streams too (it is the body that asks for a stream), and adds the `X-DashScope-*`
-    headers for Qwen's own hosts only. Since February 2026 the portal throttles callers without them after some
-    20 calls.
+    headers for Qwen's own hosts only. Since February 2026 the portal throttles callers without them after
+    some 20 calls.
     """
     headers = {
         "authorization": f"Bearer {credential.secret}",

@@ -24,5 +24,7 @@ def host_family(base_url: str) -> HostFamily:
 
 
 def family_of(credential: Credential) -> HostFamily:
-    """The family of the host that a credential calls. An OAuth login calls the portal, whatever its host is named."""
+    """The family of the host that a credential calls. An OAuth login calls the portal, whatever its host is
+    named.
+    """
     return "portal" if credential.kind == "oauth" else host_family(credential.base_url)

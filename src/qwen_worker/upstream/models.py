@@ -40,8 +40,8 @@ def find_model(settings: Settings, name: str) -> Model:
 def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str], is_oauth: bool) -> str:
     """The model to ask Qwen for: the named one, unless the name is an alias; the default if none is named.
 
-    The portal's `coder-model` and `vision-model` mean nothing to an API key: they become the default model and
-    a vision model.
+    The portal's `coder-model` and `vision-model` mean nothing to an API key: they become the default model
+    and a vision model.
     """
     model = _follow(name or default, aliases)
     if is_oauth or model not in _PORTAL_MODELS:

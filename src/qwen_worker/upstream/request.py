@@ -1,8 +1,8 @@
 """An OpenAI chat request as Qwen takes it. Pure: no I/O, no clock, nothing kept.
 
-Everything a client sends reaches Qwen as it was spelled, unless a rule below changes it. A rule changes only what
-Qwen would reject, or what Qwen names otherwise; its docstring says why, and where the fact is from ("CLI": seen
-in the official Qwen Code CLI). If no rule changes anything, the client's own bytes are sent.
+Everything a client sends reaches Qwen as it was spelled, unless a rule below changes it. A rule changes only
+what Qwen would reject, or what Qwen names otherwise; its docstring says why, and where the fact is from
+("CLI": seen in the official Qwen Code CLI). If no rule changes anything, the client's own bytes are sent.
 
 Preparing a prepared body changes nothing.
 """
@@ -19,11 +19,9 @@ from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_text import (
     JsonTextError,
     Member,
-    Scanner,
+    decoded,
     object_text,
-    scan_items,
     scan_object,
-    scan_value,
 )
 from qwen_worker.upstream.hosts import HostFamily, family_of
 from qwen_worker.upstream.models import resolve_model
@@ -56,7 +54,9 @@ def target_for(credential: Credential, settings: Settings) -> Target:
 
 
 def prepare_request(request: ChatRequest, target: Target) -> PreparedRequest:
-    """Applies the rules of the target's family. Raises InvalidRequest for a body nested to the edge of the stack."""
+    """Applies the rules of the target's family. Raises InvalidRequest for a body nested to the edge of the
+    stack.
+    """
     model = resolve_model(
         request.model, default=target.default_model, aliases=target.aliases, is_oauth=target.kind == "oauth"
     )
@@ -145,15 +145,17 @@ class _Draft:
 
 
 def name_the_model(draft: _Draft) -> None:
-    """A request without a model gets the default; configured aliases and, for API keys, the portal's aliases are
-    replaced (`upstream/models.py`). Every other name goes to Qwen as it is."""
+    """A request without a model gets the default; configured aliases and, for API keys, the portal's aliases
+    are replaced (`upstream/models.py`). Every other name goes to Qwen as it is.
+    """
     if draft.model != draft.request.model:
         draft.set("model", draft.model)
 
 
 def drop_empty_tools(draft: _Draft) -> None:
     """Every Qwen host answers 400 "[] is too short - 'tools'" (qwen-code issues 238 and 2054). Without tools
-    `tool_choice` and `parallel_tool_calls` say nothing, and OpenAI rejects them."""
+    `tool_choice` and `parallel_tool_calls` say nothing, and OpenAI rejects them.
+    """
     if draft.get("tools") == []:
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             draft.drop(name)
@@ -168,7 +170,8 @@ def drop_stray_stream_options(draft: _Draft) -> None:
 def rename_max_completion_tokens(draft: _Draft) -> None:
     """Qwen knows `max_tokens` only; a limit under OpenAI's newer name would be ignored or rejected.
 
-    For every host: all that serve Qwen's models know `max_tokens`. If a client sends both, the newer one counts.
+    For every host: all that serve Qwen's models know `max_tokens`. If a client sends both, the newer one
+    counts.
     """
     if "max_completion_tokens" in draft.fields:
         limit = draft.get("max_completion_tokens")
@@ -178,25 +181,36 @@ def rename_max_completion_tokens(draft: _Draft) -> None:
 
 
 def clamp_max_tokens(draft: _Draft) -> None:
-    """Qwen's models answer 400 "Range of max_tokens should be [1, 65536]" to more; tools made for other models ask
-    for it. Only above that, and only for Qwen's models: a limit is never invented."""
+    """Qwen's models answer 400 "Range of max_tokens should be [1, 65536]" to more; tools made for other
+    models ask for it. Only above that, and only for Qwen's models: a limit is never invented.
+    """
     limit = draft.get("max_tokens")
     if limit is not None and limit > MAX_OUTPUT_TOKENS and _is_qwen(draft.model):
         draft.set("max_tokens", MAX_OUTPUT_TOKENS)
+
+
+def rename_developer_role(draft: _Draft) -> None:
+    """400 "developer is not one of ['system', 'assistant', 'user', 'tool', 'function']", at DashScope and at
+    most hosts that serve Qwen's models; OpenAI's developer messages are what system messages were.
+    """
+    for index in draft.request.messages.developers:
+        role = scan_object(draft.request.text, draft.request.messages.spans[index][0]).members["role"]
+        draft.edit_messages(role.value_start, role.end, '"system"')
 
 
 # --- rules for Qwen's hosts
 
 
 def drop_nulls(draft: _Draft) -> None:
-    """OpenAI takes an explicit null for "not set", and SDKs send it; Qwen checks the type of what is there."""
+    """OpenAI takes an explicit null for "not set", and SDKs send it; Qwen checks the type of what it gets."""
     for name in [name for name, value in draft.fields.items() if value is None and name in _NULLABLE]:
         draft.drop(name)
 
 
 def disable_thinking_without_stream(draft: _Draft) -> None:
-    """The open-weight Qwen3 models think by default, but not without a stream: 400 "parameter.enable_thinking must
-    be set to false for non-streaming calls" (new-api pull request 1109). A client's own setting stays."""
+    """The open-weight Qwen3 models think by default, but not without a stream: 400 "parameter.enable_thinking
+    must be set to false for non-streaming calls" (new-api pull request 1109). A client's own setting stays.
+    """
     if (
         not draft.request.stream
         and draft.get("enable_thinking") is None
@@ -207,7 +221,9 @@ def disable_thinking_without_stream(draft: _Draft) -> None:
 
 def map_reasoning_effort(draft: _Draft) -> None:
     """Qwen has `enable_thinking` and `thinking_budget` in place of `reasoning_effort`, and effort and budget
-    together are rejected. What the client says in Qwen's own terms wins; an unknown effort is Qwen's to judge."""
+    together are rejected. What the client says in Qwen's own terms wins; an unknown effort is Qwen's to
+    judge.
+    """
     effort = draft.get("reasoning_effort")
     if effort is None:
         return
@@ -225,8 +241,9 @@ def map_reasoning_effort(draft: _Draft) -> None:
 
 
 def relax_tool_choice_when_thinking(draft: _Draft) -> None:
-    """400 "The tool_choice parameter does not support being set to required or object in thinking mode"
-    (eino issue 994, qwen-code issue 7659); "auto" is the nearest that works."""
+    """400 "The tool_choice parameter does not support being set to required or object in thinking mode" (eino
+    issue 994, qwen-code issue 7659); "auto" is the nearest that works.
+    """
     choice = draft.get("tool_choice")
     if choice != "required" and not isinstance(choice, dict):
         return
@@ -236,7 +253,8 @@ def relax_tool_choice_when_thinking(draft: _Draft) -> None:
 
 
 def mark_last_message(draft: _Draft) -> None:
-    """When streaming, the CLI marks the end of the conversation for the prompt cache; a text becomes a text part.
+    """When streaming, the CLI marks the end of the conversation for the prompt cache; a text becomes a text
+    part.
 
     Only messages of a user or a tool with some text at the end, and only for Qwen's models.
     """
@@ -271,27 +289,16 @@ def mark_last_tool(draft: _Draft) -> None:
             draft.set("tools", tools, marked)
 
 
-# --- rules for DashScope (API keys)
-
-
-def rename_developer_role(draft: _Draft) -> None:
-    """400 "developer is not one of ['system', 'assistant', 'user', 'tool', 'function']" (seen at DashScope by many
-    clients); OpenAI's developer messages are what system messages were."""
-    for index in draft.request.messages.developers:
-        role = scan_object(draft.request.text, draft.request.messages.spans[index][0]).members["role"]
-        draft.edit_messages(role.value_start, role.end, '"system"')
-
-
 # --- rules for the portal (OAuth logins)
 
 
 def merge_instructions(draft: _Draft) -> None:
-    """The portal answers 400 `invalid_parameter_error` unless the first message is a system message whose content
-    is an array of parts, the last of them text with `cache_control`, and there is no other system message. With
-    none, an empty text will do.
+    """The portal answers 400 `invalid_parameter_error` unless the first message is a system message whose
+    content is an array of parts, the last of them text with `cache_control`, and there is no other system
+    message. With none, an empty text will do.
 
-    All system and developer messages become one at the front, in their order; the parts stay as they are. Other
-    fields of the first (a `name`) stay, those of the others have no place.
+    All system and developer messages become one at the front, in their order; the parts stay as they are.
+    Other fields of the first (a `name`) stay, those of the others have no place.
     """
     text = draft.request.text
     spans, indexes, developers, _ = draft.request.messages
@@ -330,36 +337,37 @@ def strip_schema_keywords(draft: _Draft) -> None:
     text = draft.text_of("tools") if tools else ""
     if '"strict"' not in text and '"additionalProperties"' not in text:
         return
+    if not text.isascii():
+        tools = decoded(text)
     try:
-        stripped, _ = _strip_tools(text, 0)
-    except (JsonTextError, RecursionError):
+        stripped = [_without_keywords(tool) for tool in tools]
+        if stripped != tools:
+            draft.set("tools", stripped, json.dumps(stripped, allow_nan=False, separators=(",", ":")))
+    except (RecursionError, ValueError):
+        # Nested beyond reason, or with a number that no float holds: Qwen is to judge it as it is.
         return
-    if stripped != text:
-        draft.set("tools", tools, stripped)
 
 
-_QWEN_RULES: tuple[Callable[[_Draft], None], ...] = (
+Rule = Callable[[_Draft], None]
+
+_COMMON: tuple[Rule, ...] = (
     name_the_model,
-    drop_nulls,
     drop_empty_tools,
     drop_stray_stream_options,
     rename_max_completion_tokens,
     clamp_max_tokens,
+)
+_QWEN: tuple[Rule, ...] = (
+    drop_nulls,
+    *_COMMON,
     disable_thinking_without_stream,
     map_reasoning_effort,
     relax_tool_choice_when_thinking,
 )
-
-_RULES: dict[HostFamily, tuple[Callable[[_Draft], None], ...]] = {
-    "portal": (*_QWEN_RULES, strip_schema_keywords, merge_instructions, mark_last_message, mark_last_tool),
-    "dashscope": (*_QWEN_RULES, rename_developer_role, mark_last_message, mark_last_tool),
-    "other": (
-        name_the_model,
-        drop_empty_tools,
-        drop_stray_stream_options,
-        rename_max_completion_tokens,
-        clamp_max_tokens,
-    ),
+_RULES: dict[HostFamily, tuple[Rule, ...]] = {
+    "portal": (*_QWEN, strip_schema_keywords, merge_instructions, mark_last_message, mark_last_tool),
+    "dashscope": (*_QWEN, rename_developer_role, mark_last_message, mark_last_tool),
+    "other": (*_COMMON, rename_developer_role),
 }
 
 
@@ -399,15 +407,16 @@ def _thinks_by_default(model: str) -> bool:
     return _always_thinks(model) or _by_default(model) is not None
 
 
-_NULLABLE = frozenset(
-    """
-    audio enable_search enable_thinking frequency_penalty function_call functions logit_bias logprobs
-    max_completion_tokens max_tokens metadata modalities n parallel_tool_calls prediction presence_penalty
-    prompt_cache_key reasoning_effort response_format safety_identifier seed service_tier stop store stream
-    stream_options temperature thinking_budget tool_choice tools top_k top_logprobs top_p user verbosity
-    web_search_options
-    """.split()
-)
+# fmt: off
+_NULLABLE = frozenset((
+    "audio", "enable_search", "enable_thinking", "frequency_penalty", "function_call", "functions",
+    "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "metadata", "modalities", "n",
+    "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "reasoning_effort",
+    "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream",
+    "stream_options", "temperature", "thinking_budget", "tool_choice", "tools", "top_k",
+    "top_logprobs", "top_p", "user", "verbosity", "web_search_options",
+))
+# fmt: on
 """OpenAI's optional parameters and Qwen's own. A null under any other name may mean something."""
 
 
@@ -417,7 +426,7 @@ _EMPTY_MARKED_PART = f'{{"type":"text","text":"","cache_control":{CACHE_CONTROL}
 
 
 def _with_marked_end(text: str, last: Mapping[str, Any]) -> str | None:
-    """`text` with a cache mark on `last`, the object that it ends with; None if the client marked it itself.
+    """`text` with a cache mark on `last`, the object that it ends with; None if the client has marked it.
 
     An explicit `cache_control: null` is the client's own word too.
     """
@@ -429,7 +438,7 @@ def _with_marked_end(text: str, last: Mapping[str, Any]) -> str | None:
 
 
 def _merged_content(text: str, contents: list[Member]) -> str:
-    """One array with the parts of all contents (strings or arrays), its last part a text with a cache mark."""
+    """One array with the parts of all contents (strings or arrays), the last a text with a cache mark."""
     parts: list[str] = []
     last: Mapping[str, Any] = {"type": ""}
     for content in contents:
@@ -446,68 +455,49 @@ def _merged_content(text: str, contents: list[Member]) -> str:
     return f"[{','.join(parts)}]"
 
 
-def _copy(text: str, position: int) -> tuple[str, int]:
-    _, end = scan_value(text, position)
-    return text[position:end], end
+def _without_keywords(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool without `strict`, its parameters' schema without `additionalProperties`. Also the flat form."""
+    stripped = {name: value for name, value in tool.items() if name != "strict"}
+    if isinstance(tool.get("function"), dict):
+        stripped["function"] = _without_keywords(tool["function"])
+    if "parameters" in tool:
+        stripped["parameters"] = _without_additional_properties(tool["parameters"])
+    return stripped
 
 
-def _stripper(
-    dropped: frozenset[str], scanners: Mapping[str, Scanner] | None = None, default: Scanner = _copy
-) -> Scanner:
-    """A scanner whose value is the text without the members in `dropped`: of an object, or of each in an array."""
-
-    def strip(text: str, position: int) -> tuple[str, int]:
-        if text[position] == "[":
-            items, end = scan_items(text, position, strip)
-            if all(item == text[start:stop] for item, start, stop in items):
-                return text[position:end], end
-            return f"[{','.join(item for item, _, _ in items)}]", end
-        if text[position] != "{":
-            return _copy(text, position)
-        members, end, _ = scan_object(text, position, scanners, default)
-        if dropped.isdisjoint(members) and all(
-            member.value == text[member.value_start : member.end] for member in members.values()
-        ):
-            return text[position:end], end
-        return object_text(
-            [
-                text[member.start : member.value_start] + member.value
-                for name, member in members.items()
-                if name not in dropped
-            ]
-        ), end
-
-    return strip
+def _without_additional_properties(schema: Any) -> Any:
+    """A JSON schema, or an array of them, without the keyword `additionalProperties` at any level."""
+    if isinstance(schema, list):
+        return [_without_additional_properties(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    stripped = {}
+    for keyword, value in schema.items():
+        if keyword in _SCHEMAS:
+            stripped[keyword] = _without_additional_properties(value)
+        elif keyword in _SCHEMAS_BY_NAME and isinstance(value, dict):
+            stripped[keyword] = {name: _without_additional_properties(item) for name, item in value.items()}
+        elif keyword != "additionalProperties":
+            stripped[keyword] = value
+    return stripped
 
 
-_schema_scanners: dict[str, Scanner] = {}
-_strip_schema = _stripper(frozenset({"additionalProperties"}), _schema_scanners)
-_strip_schemas_by_name = _stripper(frozenset(), default=_strip_schema)
-_schema_scanners.update(
-    dict.fromkeys(
-        ("$defs", "definitions", "dependentSchemas", "patternProperties", "properties"),
-        _strip_schemas_by_name,
+_SCHEMAS = frozenset(
+    (
+        "allOf",
+        "anyOf",
+        "contains",
+        "else",
+        "if",
+        "items",
+        "not",
+        "oneOf",
+        "prefixItems",
+        "propertyNames",
+        "then",
     )
 )
-_schema_scanners.update(
-    dict.fromkeys(
-        (
-            "allOf",
-            "anyOf",
-            "contains",
-            "else",
-            "if",
-            "items",
-            "not",
-            "oneOf",
-            "prefixItems",
-            "propertyNames",
-            "then",
-        ),
-        _strip_schema,
-    )
-)
-_STRICT = frozenset({"strict"})
-_strip_tools = _stripper(
-    _STRICT, {"function": _stripper(_STRICT, {"parameters": _strip_schema}), "parameters": _strip_schema}
-)
+"""Keywords of JSON Schema whose value is a schema or an array of schemas."""
+
+_SCHEMAS_BY_NAME = frozenset(("$defs", "definitions", "dependentSchemas", "patternProperties", "properties"))
+"""Keywords of JSON Schema whose value has schemas under names of the author's choice."""
