@@ -4,12 +4,13 @@ That proxy costs time, and turns a broken connection into a clean end. So here i
 in every state and many short-lived Workers are tested, and where the benchmark measures.
 """
 
+import contextlib
+import http.client
 import json
 import os
 import queue
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -103,16 +104,13 @@ class DirectWorker:
         self.log = LogBook()
         self._directory = Path(tempfile.mkdtemp(prefix="qwen-worker-"))
         config = local_config(SOURCE, variables or {})
-        self._kv_bindings: list[str] = [namespace["binding"] for namespace in config["kv_namespaces"]]
-        self._answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._command_lock = threading.Lock()
-        self._commands = 0
+        self._ready: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._group = ProcessGroup(
             [shutil.which("node") or "node", str(_HOST)],
             cwd=self._directory,
             environment=os.environ,
             on_line=self._hear,
-            on_end=lambda: self._answers.put(None),
+            on_end=lambda: self._ready.put(None),
         )
         try:
             ready = self._start(
@@ -122,7 +120,7 @@ class DirectWorker:
                     "compatibilityDate": config["compatibility_date"],
                     "compatibilityFlags": config["compatibility_flags"],
                     "variables": config["vars"],
-                    "kvNamespaces": self._kv_bindings,
+                    "kvBinding": config["kv_namespaces"][0]["binding"],
                     "faultyKv": faulty_kv,
                     "state": None if state is None else str(state),
                     "port": port,
@@ -133,6 +131,7 @@ class DirectWorker:
             raise
         self.base_url: str = ready["url"]
         self.pid: int = ready["pid"]
+        self._control_address: str = ready["controlAddress"]
 
     @property
     def openai_base_url(self) -> str:
@@ -145,29 +144,29 @@ class DirectWorker:
 
     def kv_get(self, key: str) -> str | None:
         """The value of a key in the KV namespace behind the Worker's binding, faults aside."""
-        value: str | None = self._command("kvGet", key=key)
+        value: str | None = self._command("get", key=key)
         return value
 
     def kv_put(self, key: str, value: str) -> None:
         """Sets a key in the KV namespace, faults aside."""
-        self._command("kvPut", key=key, value=value)
+        self._command("put", key=key, value=value)
 
     def kv_delete(self, key: str) -> None:
         """Removes a key from the KV namespace, faults aside."""
-        self._command("kvDelete", key=key)
+        self._command("delete", key=key)
 
     def kv_keys(self) -> list[str]:
         """The keys in the KV namespace."""
-        keys: list[str] = self._command("kvKeys")
+        keys: list[str] = self._command("keys")
         return keys
 
     def set_kv_faults(self, faults: KvFaults) -> None:
         """Makes the KV namespace misbehave from now on and forgets `kv_operations`. Needs `faulty_kv`."""
-        self._command("kvFaults", faults=faults.as_json())
+        self._command("faults", **faults.as_json())
 
     def kv_operations(self) -> list[KvOperation]:
         """What the Worker has asked of KV since the last `set_kv_faults`. Needs `faulty_kv`."""
-        operations: list[KvOperation] = self._command("kvOperations")
+        operations: list[KvOperation] = self._command("operations")
         return operations
 
     def stop(self) -> None:
@@ -176,36 +175,25 @@ class DirectWorker:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _start(self, setup: dict[str, Any]) -> dict[str, Any]:
-        self._send(setup)
-        message = self._next_answer(_START_TIMEOUT_SECONDS)
-        if message is None:
+        self._group.send(json.dumps(setup))
+        try:
+            ready = self._ready.get(timeout=_START_TIMEOUT_SECONDS)
+        except queue.Empty:
+            ready = None
+        if ready is None:
             raise NotReady(f"the Worker did not start; it printed:\n{self.log.text()}")
-        ready: dict[str, Any] = message["ready"]
         return ready
 
     def _command(self, command: str, **parameters: Any) -> Any:
-        with self._command_lock:
-            self._commands += 1
-            self._send(
-                {
-                    "id": self._commands,
-                    "command": command,
-                    "parameters": {"binding": self._kv_bindings[0], **parameters},
-                }
-            )
-            answer = self._next_answer(_COMMAND_TIMEOUT_SECONDS)
-        if answer is None or "error" in answer:
-            raise RuntimeError(f"{command} failed: {answer}; the Worker printed:\n{self.log.text()}")
-        return answer["result"]
-
-    def _send(self, message: dict[str, Any]) -> None:
-        self._group.send(json.dumps(message))
-
-    def _next_answer(self, timeout_seconds: float) -> dict[str, Any] | None:
-        try:
-            return self._answers.get(timeout=timeout_seconds)
-        except queue.Empty:
-            return None
+        message = {"command": command, "parameters": parameters}
+        connection = http.client.HTTPConnection(self._control_address, timeout=_COMMAND_TIMEOUT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request("POST", "/", json.dumps(message))
+            response = connection.getresponse()
+            body = response.read()
+        if response.status != 200:
+            raise RuntimeError(f"{command} failed: {response.status} {body!r}; {self.log.text()}")
+        return json.loads(body)
 
     def _hear(self, line: str) -> None:
         message = _host_message(line)
@@ -214,7 +202,7 @@ class DirectWorker:
         elif "log" in message:
             self.log.add(message["log"])
         else:
-            self._answers.put(message)
+            self._ready.put(message["ready"])
 
 
 @contextmanager

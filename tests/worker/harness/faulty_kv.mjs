@@ -1,4 +1,5 @@
-// Plays a KV namespace that fails, is slow or is stale on command, in front of a real one (the binding STORE).
+// Plays a KV namespace that fails, is slow or is stale on command, in front of a real one (the binding STORE), and
+// takes the commands of a test over HTTP: `{command, parameters}` as JSON.
 
 import { WorkerEntrypoint } from "cloudflare:workers";
 
@@ -44,14 +45,24 @@ export class FaultyNamespace extends WorkerEntrypoint {
   }
 }
 
+// What a test may do to the namespace itself, faults aside, and how it sets the faults.
+const commands = {
+  get: ({ key }, store) => store.get(key),
+  put: ({ key, value }, store) => store.put(key, value),
+  delete: ({ key }, store) => store.delete(key),
+  keys: async (_, store) => (await store.list()).keys.map(({ name }) => name),
+  operations: () => operations,
+  faults: (parameters) => {
+    faults = parameters;
+    operations = [];
+    stale = new Map();
+  },
+};
+
 export default {
-  async fetch(request) {
-    if (new URL(request.url).pathname === "/faults") {
-      faults = await request.json();
-      operations = [];
-      stale = new Map();
-      return Response.json(null);
-    }
-    return Response.json(operations);
+  async fetch(request, env) {
+    const { command, parameters } = await request.json();
+    const result = await commands[command](parameters, env.STORE);
+    return Response.json(result ?? null);
   },
 };
