@@ -74,7 +74,10 @@ class ScriptedResponse:
     """An answer of Qwen, its body given as a whole."""
 
     def __init__(
-        self, status: int = 200, body: str | bytes | dict[str, Any] = "", headers: dict[str, str] | None = None
+        self,
+        status: int = 200,
+        body: str | bytes | dict[str, Any] = "",
+        headers: dict[str, str] | None = None,
     ) -> None:
         self.status = status
         self.cancelled = False

@@ -1,12 +1,17 @@
 """Qwen's faults through the real runtime: which exception the OpenAI SDK raises, and with which fields."""
 
+import json
+import socket
+import struct
+from urllib.parse import urlsplit
+
 import openai
 import pytest
 from openai import OpenAI
 
 from tests.simulator.server import QwenSimulator
 from tests.support.upstream_faults import EXPECTATIONS, Expectation
-from tests.worker.conftest import StartWorker
+from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, StartWorker
 
 EXCEPTIONS: dict[int, type[openai.APIStatusError]] = {
     400: openai.BadRequestError,
@@ -107,7 +112,7 @@ def test_a_qwen_that_never_answers_is_a_504_in_time(
     worker = start_worker({"UPSTREAM_TIMEOUT_SECONDS": "1"})
     key = f"never-{stream}"
     with (
-        OpenAI(base_url=worker.openai_base_url, api_key="test-client-key", max_retries=0) as client,
+        OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client,
         pytest.raises(openai.InternalServerError) as raised,
     ):
         client.chat.completions.create(
@@ -122,14 +127,23 @@ def test_a_qwen_that_never_answers_is_a_504_in_time(
 
 
 def test_a_client_that_hangs_up_ends_the_upstream_call(
-    start_worker: StartWorker, simulator: QwenSimulator
+    start_direct_worker: StartDirectWorker, simulator: QwenSimulator
 ) -> None:
-    worker = start_worker({})
-    with OpenAI(base_url=worker.openai_base_url, api_key="test-client-key", max_retries=0) as client:
-        with pytest.raises(openai.APITimeoutError):
-            client.with_options(timeout=1.0).chat.completions.create(
-                model="qwen3-coder-plus",
-                messages=[{"role": "user", "content": "Say hello."}],
-                extra_body={"simulate": {"name": "headers_never", "key": "hang-up"}},
-            )
+    worker = start_direct_worker()
+    body = json.dumps(
+        {
+            "messages": [{"role": "user", "content": "Say hello."}],
+            "simulate": {"name": "headers_never", "key": "hang-up"},
+        }
+    ).encode()
+    address = urlsplit(worker.base_url)
+    with socket.create_connection((address.hostname, address.port or 80)) as connection:
+        connection.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: worker\r\n"
+            b"Authorization: Bearer %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (CLIENT_KEY.encode(), len(body), body)
+        )
+        simulator.recorder.wait_for("hang-up")
+        # A reset, since workerd's own HTTP server takes a FIN for a half-close until it has to write.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     simulator.recorder.wait_for("hang-up", lambda received: received.disconnected_at is not None)
