@@ -7,13 +7,18 @@ from qwen_worker.platform.worker import WorkerEntrypoint, serve, tick
 if WorkerEntrypoint is None:
 
     async def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
+        """Serves a fetch event where the runtime has no `workers` module (the embedded one)."""
         return await serve(request, env, ctx)
 
 else:
 
     class Default(WorkerEntrypoint):  # type: ignore[misc]
+        """The Worker's default entrypoint."""
+
         async def fetch(self, request: Any) -> Any:
+            """Serves a fetch event."""
             return await serve(request, self.env, self.ctx)
 
         async def scheduled(self, controller: Any, *_: Any) -> None:
+            """Serves a cron event."""
             await tick(self.env, self.ctx)

@@ -51,9 +51,7 @@ class Isolate:
 class Gateway:
     """Answers requests with one reading of the settings."""
 
-    def __init__(
-        self, settings: Settings, state: CredentialState, sink: LogSink, *, started_ms: int
-    ) -> None:
+    def __init__(self, settings: Settings, state: CredentialState, sink: LogSink, *, started_ms: int) -> None:
         self.started_ms = started_ms
         self._settings = settings
         self._credentials = CredentialManager(settings, state)

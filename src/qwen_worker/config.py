@@ -181,14 +181,10 @@ class _Reader:
 
     def models(self, default_model: str) -> tuple[str, ...]:
         value = self.text("QWEN_MODELS")
-        if value is None:
-            listed = DEFAULT_MODELS
-        else:
-            listed = tuple(name.strip() for name in value.split(",") if name.strip())
-            if not listed:
-                self._problem("QWEN_MODELS", "model names separated by commas", fatal=False)
-                listed = DEFAULT_MODELS
-        return tuple(dict.fromkeys((*listed, default_model)))
+        listed = [name.strip() for name in (value or "").split(",") if name.strip()]
+        if value is not None and not listed:
+            self._problem("QWEN_MODELS", "model names separated by commas", fatal=False)
+        return tuple(dict.fromkeys((*(listed or DEFAULT_MODELS), default_model)))
 
     def login(self) -> tuple[OAuthToken | None, str | None]:
         value = self.text("QWEN_CLI_AUTH")

@@ -121,6 +121,7 @@ class InvalidApiKey(ProxyError):
     code = "invalid_api_key"
 
     def headers(self) -> dict[str, str]:
+        """Adds the challenge that RFC 9110 demands of a 401."""
         return {**super().headers(), "www-authenticate": "Bearer"}
 
 
@@ -144,6 +145,7 @@ class MethodNotAllowed(ProxyError):
         self.allow = allow
 
     def headers(self) -> dict[str, str]:
+        """Adds the list of methods that RFC 9110 demands of a 405."""
         return {**super().headers(), "allow": self.allow}
 
 

@@ -28,18 +28,22 @@ class Log:
         return self._threshold <= 10
 
     def debug(self, event: str, **fields: Any) -> None:
+        """For following one request's story."""
         if self._threshold <= 10:
             self._write("debug", event, fields)
 
     def info(self, event: str, **fields: Any) -> None:
+        """For what an operator may want to know later."""
         if self._threshold <= 20:
             self._write("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
+        """For trouble that the gateway copes with or that Qwen causes."""
         if self._threshold <= 30:
             self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
+        """For what somebody must mend."""
         if self._threshold <= 40:
             self._write("error", event, fields)
 

@@ -25,6 +25,7 @@ class Route(NamedTuple):
         return "GET, HEAD, OPTIONS" if self.method == "GET" else f"{self.method}, OPTIONS"
 
     def answers(self, method: str) -> bool:
+        """Whether the handler is made for this method."""
         return method == self.method or (method == "HEAD" and self.method == "GET")
 
 

@@ -131,9 +131,7 @@ async def _attempt(exchange: Exchange, credential: Credential, attempt: int) -> 
             headers_timeout_ms=timeout_ms,
             total_timeout_ms=None if chat.stream else timeout_ms,
         )
-        log.debug(
-            "upstream response", status=response.status, duration_ms=runtime.clock.now_ms() - sent_ms
-        )
+        log.debug("upstream response", status=response.status, duration_ms=runtime.clock.now_ms() - sent_ms)
         if _is_usable(response, stream=chat.stream):
             return response
         body = await response.text()
