@@ -59,7 +59,7 @@ class AccountState:
         "job",
         "job_until_ms",
         "job_unwanted",
-        "kv_problem",
+        "kv_unreadable",
         "last_refresh",
         "lineage",
         "record_is_ours",
@@ -105,7 +105,7 @@ class AccountState:
 
         self.unsaved: Unsaved | None = None
         self.saving_until_ms = 0
-        self.kv_problem: str | None = None
+        self.kv_unreadable = False
         self.record_is_ours = False
         """KV's record was once seen to descend from our secret."""
         self.superseded = False
