@@ -161,8 +161,10 @@ def _unusual_key(text: str, position: int, *, is_first: bool) -> tuple[int, str,
     if before is None:
         raise JsonTextError(f"',' or '}}' or a key is missing at byte {position}")
     start = before.end()
-    key, end = _scan_value(text, start)
+    _, end = _scan_value(text, start)
     colon = _colon(text, end)
     if colon is None:
         raise JsonTextError(f"':' is missing at byte {end}")
+    # As the key would read without escapes, so that two spellings of one key are one.
+    key = decoded(text[start:end]).encode("utf-8", "surrogatepass").decode("latin-1")
     return start, key, colon.end()

@@ -1,0 +1,44 @@
+import pytest
+
+from qwen_worker.credentials.model import Credential
+from qwen_worker.upstream.headers import USER_AGENT, upstream_headers
+
+PLAIN = {
+    "authorization": "Bearer secret-1",
+    "content-type": "application/json",
+    "accept": "application/json",
+    "user-agent": USER_AGENT,
+    "x-request-id": "req_1",
+}
+
+
+def dashscope(auth_type: str) -> dict[str, str]:
+    return {
+        **PLAIN,
+        "x-dashscope-useragent": USER_AGENT,
+        "x-dashscope-cachecontrol": "enable",
+        "x-dashscope-authtype": auth_type,
+    }
+
+
+@pytest.mark.parametrize(
+    ("credential", "headers"),
+    [
+        (Credential("oauth", "secret-1", "https://portal.qwen.ai/v1"), dashscope("qwen-oauth")),
+        (Credential("oauth", "secret-1", "http://127.0.0.1:1/v1"), dashscope("qwen-oauth")),
+        (
+            Credential("api_key", "secret-1", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
+            dashscope("openai"),
+        ),
+        (Credential("api_key", "secret-1", "https://api-inference.modelscope.cn/v1"), PLAIN),
+        (Credential("api_key", "secret-1", "http://127.0.0.1:1/v1"), PLAIN),
+    ],
+)
+def test_each_host_gets_the_headers_it_knows(credential: Credential, headers: dict[str, str]) -> None:
+    assert upstream_headers(credential, request_id="req_1") == headers
+
+
+def test_the_user_agent_is_the_official_clis() -> None:
+    name, _, platform = USER_AGENT.partition(" ")
+    assert name.startswith("QwenCode/")
+    assert platform == "(linux; x64)"
