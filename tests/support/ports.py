@@ -13,8 +13,10 @@ from qwen_worker.platform.ports import (
     InboundResponse,
     KeyValueStore,
     OutboundRequest,
+    Pipe,
     Runtime,
 )
+from tests.support.streams import MemoryPipe, ScriptedBody
 
 START_MS = 1_700_000_000_000
 
@@ -96,6 +98,9 @@ class ScriptedResponse:
 
     def stream(self) -> Any:
         return self.data
+
+    def reader(self) -> ScriptedBody:
+        return ScriptedBody(self.data) if self.data else ScriptedBody()
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -182,6 +187,7 @@ def make_runtime(
     kv: KeyValueStore | None = None,
     background: Background | None = None,
     random: Callable[[], float] = lambda: 0.5,
+    open_pipe: Callable[[], Pipe] = MemoryPipe,
 ) -> Runtime:
     """A runtime of fakes; without a fetcher every request to the network fails the test."""
     return Runtime(
@@ -190,4 +196,5 @@ def make_runtime(
         kv=kv,
         background=background or TaskBackground(),
         random=random,
+        open_pipe=open_pipe,
     )

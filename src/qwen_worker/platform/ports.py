@@ -7,7 +7,7 @@ Times are integers in milliseconds since the Unix epoch where a name ends in `_m
 where it ends in `_seconds`.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
 
@@ -80,11 +80,64 @@ class ByteStream(Protocol):
     """A response body in the runtime's own form. The core passes it on and never looks inside."""
 
 
+class BodyReader(Protocol):
+    """The body of Qwen's answer while we look at its beginning, before a Pipe takes over."""
+
+    async def read(self) -> bytes | None:
+        """The next bytes as they arrive, at least one; None at the end. Raises StreamBroken."""
+        ...
+
+
+class Pipe(Protocol):
+    """The body of a response to the client, written by us and by the runtime's native relaying.
+
+    A client that goes away takes the whole request with it: whoever waits here is never resumed.
+    """
+
+    @property
+    def readable(self) -> ByteStream:
+        """What the client is given."""
+        ...
+
+    async def write(self, data: bytes) -> None:
+        """Sends `data`; returns when the runtime has taken it. Not while `relay` runs."""
+        ...
+
+    async def relay(self, source: BodyReader, head: bytes) -> None:
+        """Sends `head`, then all that is left of `source`, natively; returns at the source's end.
+
+        Afterwards the pipe is still open. Raises StreamBroken if the source breaks or is cancelled.
+        """
+        ...
+
+    async def relayed(self, wait_seconds: float) -> bytes:
+        """What the client was sent since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES
+        means that there may be more. Empty if there is nothing and nothing comes within `wait_seconds`.
+
+        Observing is native too; what is not asked for is held in memory.
+        """
+        ...
+
+    def stop_observing(self) -> None:
+        """Gives up `relayed`, and the memory that it takes."""
+        ...
+
+    async def close(self) -> None:
+        """Ends the response."""
+        ...
+
+
+RELAYED_PIECE_BYTES = 131_072
+"""The largest piece that `Pipe.relayed` returns."""
+
+
 class InboundResponse(Protocol):
     """An answer whose headers have arrived and whose body is still to be read, once, in one way."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
 
     def header(self, name: str) -> str | None:
         """A header's value by its lower-case name, or None."""
@@ -99,6 +152,10 @@ class InboundResponse(Protocol):
 
     def stream(self) -> ByteStream:
         """The body to be passed to the client natively; "empty" if the answer has none."""
+        ...
+
+    def reader(self) -> BodyReader:
+        """The body to be read piece by piece, or to be handed to a Pipe."""
         ...
 
     def cancel(self) -> None:
@@ -128,7 +185,9 @@ class InboundRequest(Protocol):
     """The client's request."""
 
     @property
-    def method(self) -> str: ...
+    def method(self) -> str:
+        """The HTTP method as sent, whatever it is."""
+        ...
 
     @property
     def path(self) -> str:
@@ -155,7 +214,9 @@ class Response(NamedTuple):
 class LogSink(Protocol):
     """Where log lines go (`console.*` on Workers)."""
 
-    def __call__(self, level: str, line: str) -> None: ...
+    def __call__(self, level: str, line: str) -> None:
+        """Takes one line; `level` is debug, info, warning or error."""
+        ...
 
 
 class Environment(Protocol):
@@ -174,6 +235,4 @@ class Runtime(NamedTuple):
     kv: KeyValueStore | None
     background: Background
     random: Callable[[], float]
-
-
-Handler = Callable[..., Awaitable[Response]]
+    open_pipe: Callable[[], Pipe]

@@ -18,6 +18,7 @@ from pyodide.ffi import JsException, create_proxy, to_js
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
 from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
+from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 WorkerEntrypoint: Any
 try:
@@ -54,6 +55,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
         kv=environment.kv(),
         background=WorkerBackground(ctx),
         random=random.random,
+        open_pipe=open_pipe,
     )
 
 
@@ -168,7 +170,7 @@ class WorkerBackground:
         self._ctx = ctx
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Only a proxy of a Task completes on every runtime; a bare coroutine vanishes on the embedded one."""
+        """Only a proxy of a Task completes on every runtime; the embedded one drops a bare coroutine."""
         task = asyncio.ensure_future(work)
         proxy = create_proxy(task)
         self._ctx.waitUntil(proxy)
@@ -271,6 +273,9 @@ class WorkerResponse:
     def stream(self) -> Any:
         body = self._response.body
         return "" if absent(body) else body
+
+    def reader(self) -> WorkerBodyReader:
+        return WorkerBodyReader(self._response.body)
 
     def cancel(self) -> None:
         self._controller.abort()

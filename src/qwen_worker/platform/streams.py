@@ -1,0 +1,157 @@
+"""Streams on the Workers runtime: Python starts and ends them, the runtime moves the bytes.
+
+The client reads one end of a TransformStream; Qwen's body is piped into the other end by `pipeTo`, without
+any Python per chunk. A second branch of what flows is kept by `tee` and read from time to time, many chunks
+at once.
+
+Which TransformStream decides what a chunk costs, and what happens when Qwen's connection breaks:
+
+- On current runtimes an IdentityTransformStream. Its pipe stays usable after the source broke. The branch is
+  taken from its readable side: measured there, a client that goes away ends everything at once, even while
+  the branch is being read, which is not so when Qwen's body itself is tee'd.
+- On the embedded runtime (Pyodide 0.26) a broken source breaks the IdentityTransformStream for good and the
+  client sees a clean end. So there the standard TransformStream is used, at three times the cost. It has no
+  reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
+"""
+
+from contextlib import suppress
+from typing import Any, cast
+
+import js
+from pyodide.ffi import JsException, to_js
+
+from qwen_worker.platform.interop import absent, js_object
+from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
+
+try:
+    import workers  # noqa: F401 - its presence tells the runtimes apart
+except ImportError:
+    HAS_CURRENT_STREAMS = False
+else:
+    HAS_CURRENT_STREAMS = True
+
+
+def open_pipe() -> "WorkerPipe":
+    """The pipe that keeps every promise of ports.Pipe on this runtime."""
+    return IdentityPipe() if HAS_CURRENT_STREAMS else StandardPipe()
+
+
+class WorkerBodyReader:
+    """Qwen's body."""
+
+    __slots__ = ("_reader", "body")
+
+    def __init__(self, body: Any) -> None:
+        """Takes the body of a JavaScript Response; null counts as empty."""
+        self.body = None if absent(body) else body
+        self._reader = None if self.body is None else self.body.getReader()
+
+    async def read(self) -> bytes | None:
+        if self._reader is None:
+            return None
+        try:
+            step = await self._reader.read()
+        except JsException:
+            raise StreamBroken from None
+        return None if step.done else step.value.to_bytes()
+
+    def release(self) -> Any:
+        """The body for somebody else to read."""
+        if self._reader is not None:
+            self._reader.releaseLock()
+        return self.body
+
+
+class WorkerPipe:
+    """What both kinds of pipe have in common."""
+
+    __slots__ = ("_branch", "_pending", "_writable", "_writer", "readable")
+
+    def __init__(self, transform: Any) -> None:
+        self.readable = transform.readable
+        self._writable = transform.writable
+        self._writer = self._writable.getWriter()
+        self._branch: Any = None
+        self._pending: Any = None
+
+    async def write(self, data: bytes) -> None:
+        try:
+            await self._writer.write(to_js(data))
+        except JsException:
+            raise StreamBroken from None
+
+    async def relay(self, source: BodyReader, head: bytes) -> None:
+        # Not awaited: it is taken when the client reads it, and what is piped queues up behind it.
+        self._writer.write(to_js(head))
+        self._writer.releaseLock()
+        try:
+            await self._source(source, head).pipeTo(
+                self._writable, js_object({"preventClose": True, "preventAbort": True})
+            )
+        except JsException:
+            raise StreamBroken from None
+        finally:
+            self._writer = self._writable.getWriter()
+
+    def _source(self, source: BodyReader, head: bytes) -> Any:
+        return cast(WorkerBodyReader, source).release()
+
+    async def relayed(self, wait_seconds: float) -> bytes:
+        if self._branch is None:
+            return b""
+        if self._pending is None:
+            self._pending = self._branch.readAtLeast(1, js.Uint8Array.new(RELAYED_PIECE_BYTES))
+        waiting = js.scheduler.wait(int(wait_seconds * 1000))
+        try:
+            step = await js.Promise.race(to_js([self._pending, waiting]))
+        except JsException:
+            step = None
+            self._branch = None
+        if absent(step):
+            return b""
+        self._pending = None
+        return b"" if step.done else step.value.to_bytes()
+
+    def stop_observing(self) -> None:
+        if self._branch is not None:
+            self._branch.cancel()
+            self._branch = None
+
+    async def close(self) -> None:
+        with suppress(JsException):
+            await self._writer.close()
+
+
+class IdentityPipe(WorkerPipe):
+    """Native all the way; for current runtimes."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(js.IdentityTransformStream.new())
+        self.readable, branch = self.readable.tee()
+        self._branch = _byte_reader(branch)
+
+
+class StandardPipe(WorkerPipe):
+    """Through the standard TransformStream; for the embedded runtime."""
+
+    __slots__ = ("_head",)
+
+    def __init__(self) -> None:
+        super().__init__(js.TransformStream.new())
+        self._head = b""
+
+    def _source(self, source: BodyReader, head: bytes) -> Any:
+        body, branch = super()._source(source, head).tee()
+        self._branch = _byte_reader(branch)
+        self._head = head
+        return body
+
+    async def relayed(self, wait_seconds: float) -> bytes:
+        head, self._head = self._head, b""
+        return head or await super().relayed(wait_seconds)
+
+
+def _byte_reader(branch: Any) -> Any:
+    return branch.getReader(js_object({"mode": "byob"}))

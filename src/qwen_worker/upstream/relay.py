@@ -1,0 +1,298 @@
+"""How Qwen's stream becomes the client's: what is checked first, when to keep alive, how to end.
+
+    open upstream -> first event -> 200 -> relay natively (or rewrite) -> end as clients expect it
+
+Until the first event has come, an error is an answer with its own status. If it takes long, the client is
+kept waiting with comments, and from then on an error is an event of the stream. The relaying itself is
+native: Python only looks at what went through from time to time, to notice a stalled stream and to know how
+it ended.
+
+Everything here runs as a task of the request: a client that goes away ends it, and Qwen's connection with it.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from qwen_worker.config import Settings
+from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamTimeout
+from qwen_worker.log import Log
+from qwen_worker.platform.ports import (
+    RELAYED_PIECE_BYTES,
+    BodyReader,
+    ByteStream,
+    Clock,
+    InboundResponse,
+    Pipe,
+    Response,
+    Runtime,
+    StreamBroken,
+)
+from qwen_worker.upstream.stream_end import DONE, StreamTail, end_of_stream, error_event
+from qwen_worker.upstream.stream_start import Relaying, judge_start
+
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+}
+KEEP_ALIVE = b": keep-alive\n\n"
+
+FIRST_LOOK_SECONDS = 0.25
+LONGEST_LOOK_SECONDS = 8.0
+"""What went through is looked at less and less often, since each look costs as much as ten chunks."""
+
+LOOK_BYTES = 1_000_000
+"""A fast stream is looked at whenever about so much has gone through: it is held in memory until then."""
+
+REST_SECONDS = 0.5
+"""How long to wait, when a stream ends without a `[DONE]`, for what has not been looked at yet."""
+
+OpenUpstream = Callable[[], Coroutine[Any, Any, InboundResponse]]
+
+
+async def stream_completion(
+    open_upstream: OpenUpstream,
+    *,
+    include_usage: bool,
+    model: str,
+    settings: Settings,
+    runtime: Runtime,
+    log: Log,
+    headers: dict[str, str],
+) -> Response:
+    """Answers with a stream of chat completion chunks.
+
+    `open_upstream` returns a 2xx answer of Qwen whose body has not been read. `include_usage` tells whether
+    the client asked for a usage chunk. Raises ProxyError if Qwen's error comes before the response has begun.
+    """
+    relay = _Relay(open_upstream, include_usage, model, settings, runtime, log)
+    return Response(200, {**headers, **STREAM_HEADERS}, await relay.begin())
+
+
+class _Relay:
+    """One stream."""
+
+    def __init__(
+        self,
+        open_upstream: OpenUpstream,
+        include_usage: bool,
+        model: str,
+        settings: Settings,
+        runtime: Runtime,
+        log: Log,
+    ) -> None:
+        self._open_upstream = open_upstream
+        self._include_usage = include_usage
+        self._model = model
+        self._settings = settings
+        self._runtime = runtime
+        self._clock: Clock = runtime.clock
+        self._log = log
+        self._began_ms = self._clock.now_ms()
+        self._answer: InboundResponse | None = None
+        self._heard_ms = 0
+        """When Qwen last sent something; 0 before its headers."""
+        self._first_event_ms = 0
+        self._timed_out: ProxyError | None = None
+        self._running: asyncio.Task[None] | None = None
+
+    # --- the beginning
+
+    async def begin(self) -> ByteStream:
+        """Returns what the client is given, once it is clear that the answer is a stream."""
+        start = asyncio.ensure_future(self._start())
+        keep_alive = self._settings.keep_alive_seconds
+        while not await self._started_within(start, keep_alive or self._settings.idle_timeout_seconds):
+            if keep_alive:
+                pipe = self._runtime.open_pipe()
+                self._run(self._keep_alive(pipe, start), pipe)
+                return pipe.readable
+        reader, head, relaying = start.result()
+        pipe = self._runtime.open_pipe()
+        self._run(self._relay(pipe, reader, head, relaying), pipe)
+        return pipe.readable
+
+    async def _start(self) -> tuple[BodyReader, bytes, Relaying]:
+        """Opens the upstream and reads up to the first event. Raises ProxyError."""
+        answer = self._answer = await self._open_upstream()
+        self._heard_ms = self._clock.now_ms()
+        reader = answer.reader()
+        head = b""
+        while True:
+            try:
+                piece = await reader.read()
+            except StreamBroken:
+                raise self._timed_out or StreamFailed("The connection to Qwen broke.") from None
+            self._heard_ms = self._clock.now_ms()
+            head += piece or b""
+            relaying = judge_start(
+                head,
+                ended=piece is None,
+                include_usage=self._include_usage,
+                header=answer.header,
+                now_ms=self._heard_ms,
+            )
+            if relaying is not None:
+                self._first_event_ms = self._heard_ms
+                if self._settings.rewrite_streams == "always":
+                    relaying = Relaying.REWRITTEN
+                return reader, head, relaying
+
+    async def _started_within(self, start: asyncio.Task[Any], seconds: float) -> bool:
+        """Waits for the first event, at most so long; gives an upstream up that has been silent too long."""
+        if await _done_within(start, seconds, self._clock):
+            return True
+        if self._heard_ms and self._is_silent():
+            self._give_up()
+            await asyncio.wait((start,))
+            return True
+        return False
+
+    async def _keep_alive(self, pipe: Pipe, start: asyncio.Task[tuple[BodyReader, bytes, Relaying]]) -> None:
+        """Sends comments until the first event; then relays, or tells the error in the stream."""
+        while True:
+            await pipe.write(KEEP_ALIVE)
+            if await self._started_within(start, self._settings.keep_alive_seconds):
+                break
+        try:
+            reader, head, relaying = start.result()
+        except ProxyError as error:
+            await pipe.write(error_event(error) + DONE)
+            self._log_end(error, None, None, 0)
+            return
+        await self._relay(pipe, reader, head, relaying)
+
+    # --- the middle and the end
+
+    def _run(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
+        """Lets the request go on with `work` after its response has begun."""
+        self._running = asyncio.ensure_future(self._to_the_end(work, pipe))
+
+    async def _to_the_end(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
+        """Runs a stream to its end, which the client sees whatever happens."""
+        try:
+            await work
+        except StreamBroken:
+            self._log.info("client gone")
+        except Exception as error:
+            self._log.error("unexpected error", exception=type(error).__name__)
+            await pipe.write(error_event(InternalError("The gateway failed to relay the stream.")) + DONE)
+        await pipe.close()
+
+    async def _relay(self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: Relaying) -> None:
+        if relaying is Relaying.REWRITTEN:
+            await self._rewrite(pipe, reader, head)
+        else:
+            await self._relay_natively(pipe, reader, head)
+
+    async def _relay_natively(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
+        tail = StreamTail()
+        watching = asyncio.ensure_future(self._watch(pipe, tail))
+        failure: ProxyError | None = None
+        try:
+            await pipe.relay(reader, head)
+        except StreamBroken:
+            failure = self._timed_out or StreamFailed(
+                "The connection to Qwen broke in the middle of the stream."
+            )
+        watching.cancel()
+        while not tail.is_done and (data := await pipe.relayed(REST_SECONDS)):
+            tail.feed(data)
+        end = end_of_stream(tail, failure, self._clock.now_ms())
+        if end.closing:
+            await pipe.write(end.closing)
+        self._log_end(end.error, tail.finish_reason, end.usage, tail.size_bytes)
+
+    async def _watch(self, pipe: Pipe, tail: StreamTail) -> None:
+        """Looks from time to time at what went through; gives up when nothing did for too long."""
+        idle_seconds = self._settings.idle_timeout_seconds
+        longest = min(LONGEST_LOOK_SECONDS, idle_seconds / 4)
+        pause = min(FIRST_LOOK_SECONDS, longest)
+        while True:
+            await self._clock.sleep(pause)
+            size_before = tail.size_bytes
+            while data := await pipe.relayed(longest):
+                tail.feed(data)
+                self._heard_ms = self._clock.now_ms()
+                if len(data) < RELAYED_PIECE_BYTES:
+                    break
+            else:
+                if self._is_silent():
+                    self._give_up()
+                    return
+            seen = tail.size_bytes - size_before
+            pause = min(longest, 2 * pause, pause * LOOK_BYTES / max(1, seen))
+
+    async def _rewrite(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
+        from qwen_worker.upstream.rewrite import StreamRewriter  # a rare path, not worth its time at start-up
+
+        pipe.stop_observing()
+        rewriter = StreamRewriter(include_usage=self._include_usage, now_ms=self._clock.now_ms)
+        watching = asyncio.ensure_future(self._watch_reads())
+        failure: ProxyError | None = None
+        piece: bytes | None = head
+        try:
+            while piece is not None:
+                self._heard_ms = self._clock.now_ms()
+                events = rewriter.feed(piece)
+                if events:
+                    await pipe.write(events)
+                if rewriter.is_over:
+                    break
+                piece = await reader.read()
+        except StreamBroken:
+            failure = self._timed_out or StreamFailed(
+                "The connection to Qwen broke in the middle of the stream."
+            )
+        watching.cancel()
+        await pipe.write(rewriter.end(failure))
+        self._log_end(rewriter.error, rewriter.finish_reason, rewriter.usage, rewriter.size_bytes)
+        if self._answer is not None:
+            self._answer.cancel()
+
+    async def _watch_reads(self) -> None:
+        while not self._is_silent():
+            await self._clock.sleep(self._settings.idle_timeout_seconds / 4)
+        self._give_up()
+
+    # --- both
+
+    def _is_silent(self) -> bool:
+        silent_ms = self._clock.now_ms() - self._heard_ms
+        return silent_ms >= self._settings.idle_timeout_seconds * 1000
+
+    def _give_up(self) -> None:
+        """Closes the connection to Qwen, which whoever waits for it sees as broken."""
+        seconds = self._settings.idle_timeout_seconds
+        self._timed_out = UpstreamTimeout(f"Qwen sent nothing for {seconds:g} seconds.")
+        if self._answer is not None:
+            self._answer.cancel()
+
+    def _log_end(
+        self,
+        error: ProxyError | None,
+        finish_reason: str | None,
+        usage: dict[str, Any] | None,
+        size_bytes: int,
+    ) -> None:
+        """The one line that tells what became of the stream."""
+        now_ms = self._clock.now_ms()
+        write = self._log.info if error is None else self._log.warning
+        write(
+            "usage",
+            model=self._model,
+            usage=usage,
+            finish_reason=finish_reason,
+            bytes=size_bytes,
+            time_to_first_byte_ms=self._first_event_ms - self._began_ms if self._first_event_ms else None,
+            duration_ms=now_ms - self._began_ms,
+            outcome="completed" if error is None else error.code,
+        )
+
+
+async def _done_within(task: asyncio.Task[Any], seconds: float, clock: Clock) -> bool:
+    """Waits for a task, at most so long, and leaves it alone; tells whether it is done."""
+    timer = asyncio.ensure_future(clock.sleep(seconds))
+    await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+    timer.cancel()
+    return task.done()

@@ -1,0 +1,161 @@
+"""How a natively relayed stream ends: what it has said, found without parsing it, and what must be added.
+
+The bytes are looked at from time to time, in large pieces, after they have gone to the client. Of a
+completion nothing is kept but its last events.
+"""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.upstream.sse import Event, EventParser
+from qwen_worker.upstream.stream_start import event_error
+from qwen_worker.upstream.unfinished_json import ending_of_object
+
+DONE = b"data: [DONE]\n\n"
+
+KEPT_BYTES = 65_536
+"""How much of the end is kept."""
+
+_OVERLAP_BYTES = 256
+"""Longer than anything searched for that may lie across the border of two pieces."""
+
+# A quotation mark inside a JSON string is escaped, so these match real keys only, never a model's words.
+_finish_reasons = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]+)"').findall
+_done = re.compile(rb"[\r\n]data: ?\[DONE\]").search
+_blank_line = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+
+_BLOCKS_PARSED = 4
+"""A finish reason, the usage and `[DONE]` are the last three events of a stream."""
+
+
+class StreamTail:
+    """The end of a stream so far."""
+
+    __slots__ = ("finish_reason", "is_done", "kept", "size_bytes")
+
+    def __init__(self) -> None:
+        self.kept = b"\n\n"
+        self.finish_reason: str | None = None
+        self.is_done = False
+        """Whether `[DONE]` went through."""
+        self.size_bytes = 0
+
+    def feed(self, data: bytes) -> None:
+        """Notes the next bytes that went to the client."""
+        self.size_bytes += len(data)
+        searched = self.kept[-_OVERLAP_BYTES:] + data
+        reasons = _finish_reasons(searched)
+        if reasons and self.finish_reason != "error_finish":
+            self.finish_reason = reasons[-1].decode("ascii", "replace")
+        self.is_done = self.is_done or _done(searched) is not None
+        self.kept = (self.kept + data)[-KEPT_BYTES:]
+
+
+class StreamEnd(NamedTuple):
+    """What became of a stream."""
+
+    closing: bytes
+    """What must still be sent so that the stream ends as clients expect it."""
+    error: ProxyError | None
+    """Why the stream is not a whole completion, if it is not."""
+    usage: dict[str, Any] | None
+    """Qwen's token counts, if they came."""
+
+
+def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> StreamEnd:
+    """How to end a stream that has said `tail` and will say no more.
+
+    `failure` is what ended it, None if Qwen itself did. A finish reason makes a completion whole; after a
+    failure only if nothing but the usage could have followed.
+    """
+    *blocks, unfinished = _blank_line.split(tail.kept)[-_BLOCKS_PARSED - 1 :]
+    is_cut_off = _is_cut_off(unfinished)
+    if not is_cut_off:
+        blocks.append(unfinished)
+    events = _parsed(blocks)
+    last_data = events[-1][1] if events else None
+    usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
+    reported = event_error(*events[-1], now_ms) if events else None
+
+    error: ProxyError | None = None
+    if reported is not None:
+        error = StreamFailed(reported.message, upstream_request_id=reported.upstream_request_id)
+    elif failure is not None and not (_is_final(last_data) and not is_cut_off):
+        error = failure
+    elif tail.finish_reason in (None, "error_finish") or is_cut_off:
+        error = StreamTruncated("Qwen's stream ended before the completion was finished.")
+
+    if tail.is_done:
+        closing = _end_of_block(unfinished)
+    elif error is None or _is_error_to_clients(last_data):
+        closing = _end_of_block(unfinished) + DONE
+    else:
+        closing = error_ending(unfinished, error)
+    return StreamEnd(closing, error, usage)
+
+
+def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
+    """An error event and `[DONE]`, to follow what may be the beginning of an event.
+
+    The beginning of a chunk becomes the error event itself: left as it is, clients would fail to parse it.
+    """
+    before, line = _split_last_line(unfinished)
+    if line.startswith(b"data:") and b"data:" not in before:
+        ending = ending_of_object(line[5:], error.body()[1:-1])
+        if ending is not None:
+            return ending + b"\n\n" + DONE
+    return _end_of_block(unfinished) + error_event(error) + DONE
+
+
+def error_event(error: ProxyError) -> bytes:
+    """The error as an event of a stream."""
+    return f"data: {error.body()}\n\n".encode()
+
+
+def _parsed(blocks: list[bytes]) -> list[tuple[Event, dict[str, Any]]]:
+    """The events with the JSON objects that they hold; `[DONE]` and what is no JSON object left out."""
+    events = EventParser().feed(b"\n\n".join(blocks) + b"\n\n")
+    return [(event, data) for event in events if isinstance(data := _json(event.data), dict)]
+
+
+def _json(text: str | bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _is_final(data: dict[str, Any] | None) -> bool:
+    """Whether a chunk is one after which a stream may end: the last choice's finish reason, or the usage."""
+    choices = data.get("choices") if data is not None else None
+    if not isinstance(choices, list):
+        return False
+    return all(isinstance(choice, dict) and bool(choice.get("finish_reason")) for choice in choices)
+
+
+def _is_error_to_clients(data: dict[str, Any] | None) -> bool:
+    """Whether the SDKs raise an error at this event (openai-clients: `{"error": {...}}`)."""
+    return data is not None and isinstance(data.get("error"), dict)
+
+
+def _is_cut_off(block: bytes) -> bool:
+    """Whether the stream ended in the middle of this event's data."""
+    _, line = _split_last_line(block)
+    if not line.startswith(b"data:"):
+        return False
+    data = line[5:].strip()
+    return data != b"[DONE]" and _json(data) is None
+
+
+def _split_last_line(block: bytes) -> tuple[bytes, bytes]:
+    lines = block.splitlines(keepends=True)
+    return b"".join(lines[:-1]), lines[-1] if lines and not block.endswith((b"\r", b"\n")) else b""
+
+
+def _end_of_block(block: bytes) -> bytes:
+    """What is missing of the line end and the blank line that end an event."""
+    if not block:
+        return b""
+    return b"\n" if block.endswith((b"\r", b"\n")) else b"\n\n"

@@ -1,0 +1,142 @@
+"""Streams in plain Python: a body that a test writes, and a pipe whose output a test reads."""
+
+import asyncio
+from typing import Any
+
+from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
+
+
+class ScriptedBody:
+    """A body of Qwen's: bytes that arrive one by one, pauses, and an exception if it breaks."""
+
+    def __init__(self, *script: bytes | float | Exception) -> None:
+        self._script = list(script)
+        self._cancelled = asyncio.Event()
+
+    async def read(self) -> bytes | None:
+        """The next piece; a number in the script is a pause in seconds."""
+        while self._script:
+            step = self._script.pop(0)
+            if self._cancelled.is_set():
+                raise StreamBroken
+            if isinstance(step, bytes):
+                await asyncio.sleep(0)
+                return step
+            if isinstance(step, Exception):
+                raise step
+            await self._pause(step)
+        return None
+
+    def cancel(self) -> None:
+        """What the runtime does when the connection is closed: whoever reads is told at once."""
+        self._cancelled.set()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether our side has closed the connection."""
+        return self._cancelled.is_set()
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._cancelled.wait(), seconds)
+        except TimeoutError:
+            return
+        raise StreamBroken
+
+
+class StreamResponse:
+    """A 200 of Qwen's with a ScriptedBody."""
+
+    def __init__(self, *script: bytes | float | Exception, headers: dict[str, str] | None = None) -> None:
+        self.status = 200
+        self.body = ScriptedBody(*script)
+        self._headers = headers or {"content-type": "text/event-stream"}
+
+    def header(self, name: str) -> str | None:
+        return self._headers.get(name)
+
+    def reader(self) -> ScriptedBody:
+        return self.body
+
+    def cancel(self) -> None:
+        self.body.cancel()
+
+    async def text(self, limit_bytes: int = 65_536) -> str:
+        raise AssertionError("a stream is not read as text")
+
+    def stream(self) -> Any:
+        raise AssertionError("a stream is not passed on unseen")
+
+
+class MemoryPipe:
+    """A pipe into memory."""
+
+    def __init__(self) -> None:
+        self._output = bytearray()
+        self._observed = 0
+        self._changed = asyncio.Event()
+        self.is_closed = False
+        self.is_observed = True
+        self.writes: list[bytes] = []
+        """What Python sent, apart from what was relayed natively."""
+
+    @property
+    def readable(self) -> "MemoryPipe":
+        return self
+
+    async def write(self, data: bytes) -> None:
+        assert not self.is_closed, "written after the end"
+        self.writes.append(data)
+        self._put(data)
+        await asyncio.sleep(0)
+
+    async def relay(self, source: BodyReader, head: bytes) -> None:
+        self._put(head)
+        while (piece := await source.read()) is not None:
+            self._put(piece)
+
+    async def relayed(self, wait_seconds: float) -> bytes:
+        if self._observed == len(self._output):
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait_seconds)
+            except TimeoutError:
+                return b""
+        piece = bytes(self._output[self._observed : self._observed + RELAYED_PIECE_BYTES])
+        self._observed += len(piece)
+        return piece
+
+    def stop_observing(self) -> None:
+        self.is_observed = False
+
+    async def close(self) -> None:
+        self.is_closed = True
+        self._changed.set()
+
+    async def content(self) -> bytes:
+        """Everything that the client gets, once the response has ended."""
+        while not self.is_closed:
+            self._changed.clear()
+            await self._changed.wait()
+        return bytes(self._output)
+
+    async def first_bytes(self) -> bytes:
+        """What the client has got, as soon as there is something."""
+        while not self._output:
+            self._changed.clear()
+            await self._changed.wait()
+        return bytes(self._output)
+
+    def _put(self, data: bytes) -> None:
+        self._output += data
+        self._changed.set()
+
+
+class RealClock:
+    """Time as it is."""
+
+    def now_ms(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
