@@ -10,14 +10,16 @@ from typing import Any
 NODE_PROJECT = Path(__file__).parent.parent / "node"
 
 
-def run_node(script: str, parameters: Any, *, timeout_seconds: float = 30.0) -> Any:
-    """Runs `tests/worker/node/<script>` with `parameters` and returns the value it reports.
+def run_node(
+    script: str, parameters: Any, *, project: Path = NODE_PROJECT, timeout_seconds: float = 30.0
+) -> Any:
+    """Runs a script of a Node.js project with `parameters` and returns the value it reports.
 
     The script calls `report` of report.mjs. Raises RuntimeError with what Node.js printed if it fails.
     """
     result = subprocess.run(
-        [shutil.which("node") or "node", str(NODE_PROJECT / script)],
-        cwd=NODE_PROJECT,
+        [shutil.which("node") or "node", str(project / script)],
+        cwd=project,
         env={"PATH": os.environ.get("PATH", "")},
         input=json.dumps(parameters),
         capture_output=True,

@@ -1,0 +1,59 @@
+"""Third-party clients against the Worker on the real workerd, with a simulated Qwen behind it.
+
+The clients are installed by `make test-clients`, into an environment of their own; without them pytest passes over
+this folder.
+"""
+
+import importlib.util
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from openai import AsyncOpenAI, OpenAI
+
+from tests.simulator.server import QwenSimulator
+from tests.worker.conftest import CLIENT_KEY, StartWorker, oauth_variables, simulator, start_worker
+from tests.worker.harness.runtime import Worker, start_quick_worker
+
+__all__ = ["CLIENT_KEY", "StartWorker", "simulator", "start_worker"]
+
+collect_ignore_glob = [] if importlib.util.find_spec("langchain_tests") else ["test_*.py"]
+
+
+@pytest.fixture(scope="session")
+def worker(simulator: QwenSimulator) -> Iterator[Worker]:
+    """A Worker that all tests share; it takes CLIENT_KEY and logs everything."""
+    running = start_quick_worker(oauth_variables(simulator))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def impatient_worker(simulator: QwenSimulator) -> Iterator[Worker]:
+    """A Worker that never retries by itself: what is sent twice was sent twice by the client."""
+    running = start_quick_worker({**oauth_variables(simulator), "UPSTREAM_ATTEMPTS": "1"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def open_worker(simulator: QwenSimulator) -> Iterator[Worker]:
+    """A Worker that asks for no key."""
+    variables = oauth_variables(simulator)
+    del variables["OPENAI_API_KEY"]
+    running = start_quick_worker(variables)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def client(worker: Worker) -> Iterator[OpenAI]:
+    """The OpenAI SDK as its users have it, retries included."""
+    with OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY) as openai_client:
+        yield openai_client
+
+
+@pytest.fixture
+async def async_client(worker: Worker) -> AsyncIterator[AsyncOpenAI]:
+    """The asynchronous OpenAI SDK as its users have it."""
+    async with AsyncOpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY) as openai_client:
+        yield openai_client

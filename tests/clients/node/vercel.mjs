@@ -1,0 +1,124 @@
+// The Vercel AI SDK with its provider for OpenAI-compatible APIs, used as its users use it.
+//
+// Parameters: {operation, baseURL, apiKey, model, prompt, maxRetries?, extraBody}. Reports what the operation returns, or
+// {error} with what the SDK's user sees.
+
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { APICallError, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
+import { z } from "zod";
+
+import { report } from "../../worker/node/report.mjs";
+
+const person = z.object({ name: z.string(), age: z.number(), languages: z.array(z.string()) });
+
+function weatherTool(asked) {
+  return tool({
+    description: "Tells the weather of a city.",
+    inputSchema: z.object({ city: z.string(), unit: z.enum(["celsius", "kelvin"]) }),
+    execute: async (call) => {
+      asked.push(call);
+      return `21 degrees in ${call.city}`;
+    },
+  });
+}
+
+async function collect(iterable) {
+  const items = [];
+  for await (const item of iterable) {
+    items.push(item);
+  }
+  return items;
+}
+
+const operations = {
+  async generateText(options) {
+    const { text, reasoningText, finishReason, usage } = await generateText(options);
+    return { text, reasoningText, finishReason, usage };
+  },
+
+  async streamText(options) {
+    const errors = [];
+    const result = streamText({ ...options, onError: ({ error }) => errors.push(error) });
+    const deltas = await collect(result.textStream);
+    if (errors.length > 0) {
+      throw errors[0];
+    }
+    return {
+      deltas,
+      reasoningText: await result.reasoningText,
+      finishReason: await result.finishReason,
+      usage: await result.usage,
+    };
+  },
+
+  async generateTools(options) {
+    const asked = [];
+    const tools = { get_weather: weatherTool(asked) };
+    const { text, steps } = await generateText({ ...options, tools, stopWhen: stepCountIs(3) });
+    return { text, asked, steps: steps.length };
+  },
+
+  async streamTools(options) {
+    const asked = [];
+    const errors = [];
+    const tools = { get_weather: weatherTool(asked) };
+    const result = streamText({
+      ...options,
+      tools,
+      stopWhen: stepCountIs(3),
+      onError: ({ error }) => errors.push(error),
+    });
+    await result.consumeStream();
+    if (errors.length > 0) {
+      throw errors[0];
+    }
+    return { text: await result.text, asked, steps: (await result.steps).length };
+  },
+
+  async generateObject(options) {
+    return { object: (await generateObject({ ...options, schema: person })).object };
+  },
+
+  async streamObject(options) {
+    const result = streamObject({ ...options, schema: person });
+    const partial = await collect(result.partialObjectStream);
+    return { object: await result.object, partial: partial.length };
+  },
+
+  async output(options) {
+    return { object: (await generateText({ ...options, output: Output.object({ schema: person }) })).output };
+  },
+
+  async abort(options) {
+    const controller = new AbortController();
+    const result = streamText({ ...options, abortSignal: controller.signal, onError: () => {} });
+    let count = 0;
+    for await (const _ of result.textStream) {
+      count += 1;
+      if (count === 5) {
+        controller.abort();
+      }
+    }
+    return { count };
+  },
+};
+
+globalThis.AI_SDK_LOG_WARNINGS = false;
+
+await report(async ({ operation, baseURL, apiKey, model, prompt, maxRetries, extraBody }) => {
+  const provider = createOpenAICompatible({
+    name: "qwen",
+    baseURL,
+    apiKey,
+    includeUsage: true,
+    supportsStructuredOutputs: true,
+    transformRequestBody: (body) => ({ ...body, ...extraBody }),
+  });
+  try {
+    return await operations[operation]({ model: provider(model), prompt, maxRetries });
+  } catch (error) {
+    const cause = RetryError.isInstance(error) ? error.lastError : error;
+    const { statusCode, isRetryable, responseBody } = APICallError.isInstance(cause) ? cause : {};
+    return { error: { name: error.name, message: error.message, statusCode, isRetryable, responseBody } };
+  }
+});

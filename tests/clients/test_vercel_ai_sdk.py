@@ -1,0 +1,103 @@
+"""The Vercel AI SDK (`ai`, `@ai-sdk/openai-compatible`): what its users do with it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.clients.node_clients import run_client
+from tests.clients.questions import CITIES, DELTAS, MODEL, PARALLEL_CALLS, TEXT, simulate
+from tests.simulator.recording import disconnected
+from tests.simulator.server import QwenSimulator
+from tests.worker.harness.runtime import Worker
+
+PERSON = {"name": "Ada", "age": 36, "languages": ["English", "Français"]}
+PERSON_TEXT = json.dumps(PERSON, ensure_ascii=False)
+
+
+def test_generates_text(worker: Worker) -> None:
+    reported = run_vercel("generateText", worker, simulate(reasoning=["Let me think."], text=DELTAS))
+
+    assert reported["text"] == TEXT
+    assert reported["reasoningText"] == "Let me think."
+    assert reported["finishReason"] == "stop"
+    assert reported["usage"]["outputTokens"] == len(DELTAS)
+
+
+def test_streams_text(worker: Worker) -> None:
+    reported = run_vercel("streamText", worker, simulate(reasoning=["Let me", " think."], text=DELTAS))
+
+    assert reported["deltas"] == DELTAS
+    assert reported["reasoningText"] == "Let me think."
+    assert reported["finishReason"] == "stop"
+    assert reported["usage"]["outputTokens"] > 0
+
+
+@pytest.mark.parametrize("operation", ["generateTools", "streamTools"])
+def test_runs_tools(worker: Worker, operation: str) -> None:
+    answer = {"text": ["Mild", " everywhere."]}
+    reported = run_vercel(
+        operation,
+        worker,
+        simulate(f"vercel-{operation}", sequence=[{"tool_calls": PARALLEL_CALLS}], then=answer),
+    )
+
+    assert sorted(call["city"] for call in reported["asked"]) == sorted(CITIES)
+    assert reported["text"] == "Mild everywhere."
+    assert reported["steps"] == 2
+
+
+@pytest.mark.parametrize("operation", ["generateObject", "streamObject", "output"])
+def test_generates_objects(worker: Worker, simulator: QwenSimulator, operation: str) -> None:
+    pieces = [PERSON_TEXT[start : start + 7] for start in range(0, len(PERSON_TEXT), 7)]
+    reported = run_vercel(operation, worker, simulate(f"vercel-{operation}", text=pieces))
+
+    assert reported["object"] == PERSON
+    (received,) = simulator.find(f"vercel-{operation}")
+    assert isinstance(received.body, dict)
+    assert '"json_schema"' in json.dumps(received.body["response_format"])
+
+
+def test_aborting_stops_qwen(worker: Worker, simulator: QwenSimulator) -> None:
+    reported = run_vercel("abort", worker, simulate("vercel-aborts", endless=True, chunk_delay_ms=20))
+
+    assert reported["count"] >= 5
+    received = simulator.recorder.wait_for("vercel-aborts", disconnected)
+    assert received.outcome == "client_disconnected"
+
+
+def test_wrong_key(worker: Worker) -> None:
+    error = run_vercel("generateText", worker, {}, api_key="another-key")["error"]
+
+    assert (error["statusCode"], error["isRetryable"]) == (401, False)
+    assert "Incorrect API key" in error["message"]
+
+
+def test_error_message_of_qwen(worker: Worker) -> None:
+    error = run_vercel("streamText", worker, simulate(name="context_length"))["error"]
+
+    assert error["statusCode"] == 400
+    assert "maximum context length" in error["message"]
+
+
+def test_sdk_tries_again(impatient_worker: Worker, simulator: QwenSimulator) -> None:
+    reported = run_vercel(
+        "generateText",
+        impatient_worker,
+        simulate("vercel-retry", name="rate_limit_retry_after", fail_first=1, then={"text": DELTAS}),
+    )
+
+    assert reported["text"] == TEXT
+    assert len(simulator.find("vercel-retry")) == 2
+
+
+@pytest.mark.parametrize("fault", ["death_mid_stream", "end_without_finish"])
+def test_error_in_the_middle_of_a_stream(worker: Worker, fault: str) -> None:
+    assert run_vercel("streamText", worker, simulate(name=fault))["error"]["message"]
+
+
+def run_vercel(operation: str, worker: Worker, extra_body: dict[str, Any], **parameters: Any) -> Any:
+    """Runs an operation with a prompt; `extra_body` is added to each request's body."""
+    return run_client(
+        "vercel.mjs", operation, worker, model=MODEL, prompt="Say hello.", extraBody=extra_body, **parameters
+    )
