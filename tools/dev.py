@@ -59,7 +59,7 @@ def main() -> None:
         fail(f"port {options.port} on {options.host} is in use; choose another one: make dev PORT=8788")
     # SimpleQueue is safe to use from a signal handler.
     stopped: queue.SimpleQueue[Stopped] = queue.SimpleQueue()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         signal.signal(number, lambda *_: stopped.put(Stopped("stopped", 0)))
     with ExitStack() as cleanup:
         variables = start_simulator(cleanup) if with_simulator else {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -69,7 +70,7 @@ def install_python_packages() -> None:
     """Creates the virtual environment and installs the `dev` dependency group into it."""
     python = VENV / "bin" / "python"
     stamp = VENV / ".setup-stamp"
-    fingerprint = content_fingerprint([ROOT / "pyproject.toml"], PIP, str(sys.version_info[:2]))
+    fingerprint = digest(PIP, str(sys.version_info[:2]), json.dumps(dependency_groups()))
     if python.exists() and is_current(stamp, fingerprint):
         return
     say("installing Python packages into .venv")
@@ -102,7 +103,7 @@ def install_node_packages(project: Path) -> None:
     """Installs exactly what a Node project's lockfile names. No package's install script is needed or run."""
     modules = project / "node_modules"
     stamp = modules / ".setup-stamp"
-    fingerprint = content_fingerprint([project / "package.json", project / "package-lock.json"])
+    fingerprint = digest(*((project / name).read_text() for name in ("package.json", "package-lock.json")))
     if is_current(stamp, fingerprint):
         return
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
@@ -110,12 +111,16 @@ def install_node_packages(project: Path) -> None:
     stamp.write_text(fingerprint)
 
 
-def content_fingerprint(files: Sequence[Path], *facts: str) -> str:
-    """A digest of the files' contents and of further facts, to tell whether an installation is current."""
-    digest = hashlib.sha256()
-    for part in [*(file.read_bytes() for file in files), *(fact.encode() for fact in facts)]:
-        digest.update(hashlib.sha256(part).digest())
-    return digest.hexdigest()
+def dependency_groups() -> object:
+    """The dependency groups of pyproject.toml: nothing else in it concerns the environment."""
+    import tomllib  # not in a Python that is too old
+
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+
+
+def digest(*facts: str) -> str:
+    """A fingerprint of what decides an installation, to tell whether the one that is there is current."""
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def is_current(stamp: Path, fingerprint: str) -> bool:
