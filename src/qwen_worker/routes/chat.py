@@ -3,8 +3,15 @@
 import json
 
 from qwen_worker.chat_request import parse_chat_request
-from qwen_worker.errors import InvalidRequest, PayloadTooLarge
-from qwen_worker.platform.ports import BodyTooLarge, BodyUnreadable, InboundResponse, Response
+from qwen_worker.errors import InvalidRequest, PayloadTooLarge, UpstreamTimeout, UpstreamUnavailable
+from qwen_worker.platform.ports import (
+    BodyTooLarge,
+    BodyUnreadable,
+    FetchError,
+    FetchTimeout,
+    InboundResponse,
+    Response,
+)
 from qwen_worker.routes.context import Context
 from qwen_worker.upstream.client import Exchange, open_completion
 from qwen_worker.upstream.relay import stream_completion
@@ -19,8 +26,8 @@ PASSED_HEADERS = (
 )
 UPSTREAM_REQUEST_ID_HEADERS = ("x-request-id", "x-dashscope-request-id", "request_id")
 
-USAGE_BODY_LIMIT_BYTES = 4_000_000
-"""How large an answer may be for its usage to be logged; only at debug level is an answer read at all."""
+LARGEST_ANSWER_BYTES = 100_000_000
+"""Larger than any answer; only at debug level is an answer read at all, to log its usage."""
 
 
 async def chat_completions(context: Context) -> Response:
@@ -71,7 +78,12 @@ def _passed_headers(answer: InboundResponse) -> dict[str, str]:
 
 
 async def _text_with_usage_logged(answer: InboundResponse, context: Context) -> str:
-    text = await answer.text(USAGE_BODY_LIMIT_BYTES)
+    try:
+        text = await answer.text(LARGEST_ANSWER_BYTES)
+    except FetchTimeout:
+        raise UpstreamTimeout("Qwen did not finish its answer in time.") from None
+    except FetchError:
+        raise UpstreamUnavailable("The connection to Qwen broke in the middle of its answer.") from None
     try:
         usage = json.loads(text).get("usage")
     except (ValueError, AttributeError):
