@@ -66,16 +66,6 @@ class OAuthToken(NamedTuple):
         return f"OAuthToken(expiry_date_ms={self.expiry_date_ms}, refreshable={refreshable})"
 
 
-class StaticKey(NamedTuple):
-    """An API key of DashScope, a plan, ModelScope or any OpenAI-compatible host. It needs no refresh."""
-
-    api_key: str
-    base_url: str
-
-    def __repr__(self) -> str:
-        return f"StaticKey(base_url={self.base_url!r})"
-
-
 class Credential(NamedTuple):
     """What one call to Qwen needs: the bearer secret, and the base URL (no trailing slash) it belongs to."""
 

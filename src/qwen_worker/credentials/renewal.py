@@ -95,12 +95,13 @@ class Renewal:
         unsaved = state.unsaved
         if unsaved is not None and unsaved.token != state.token:
             memory.adopt(unsaved.token, "memory", runtime, log)  # its job has died before it could
+        if need.until == "looked":
+            await memory.look(runtime, log)
+            return
         soon = need.until == "not due soon"
         if memory.is_settled(clock.now_ms(), unwanted=need.unwanted, soon=soon):
             return
         await memory.look(runtime, log)
-        if need.until == "looked":
-            return
         for _ in range(MAX_STEPS):
             token = state.token
             if state.job != number or token is None or token.refresh_token is None:
@@ -138,12 +139,7 @@ class Renewal:
         if isinstance(outcome, oauth.PassingFault):
             self._pause(outcome, runtime, log)
             return False
-        log.warning("refresh refused", reason=outcome.reason, consequence="looking for another login in KV")
-        since_ms = now if refusal is None else refusal.since_ms
-        state.refusals[spent] = Refusal(outcome.reason, since_ms, now + PROBE_MS)
-        self._extend(now)
-        await runtime.clock.sleep(SETTLE_SECONDS)
-        await self._memory.look(runtime, log)
+        await self._doubt(outcome, spent, runtime, log)
         return True
 
     async def _finds_kv_readable(self, runtime: Runtime, log: Log) -> bool:
@@ -209,6 +205,17 @@ class Renewal:
         self._state.job_until_ms = now + LEASE_MS
 
     # Refusals
+
+    async def _doubt(self, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log) -> None:
+        """Remembers a refusal, and looks whether another isolate's refresh is the reason for it."""
+        log.warning("refresh refused", reason=refused.reason, consequence="looking for another login in KV")
+        now = runtime.clock.now_ms()
+        earlier = self._state.refusals.get(spent)
+        since_ms = now if earlier is None else earlier.since_ms
+        self._state.refusals[spent] = Refusal(refused.reason, since_ms, now + PROBE_MS)
+        self._extend(now)
+        await runtime.clock.sleep(SETTLE_SECONDS)
+        await self._memory.look(runtime, log)
 
     async def _recall_refusal(self, spent: str, runtime: Runtime, log: Log) -> None:
         """Takes over what an earlier isolate has found out about this refresh token."""

@@ -1,0 +1,73 @@
+"""The simulation in a size that fits every test run. `python -m tests.simulation` runs it in full."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from qwen_worker.credentials import oauth
+from qwen_worker.credentials.renewal import Renewal
+from qwen_worker.log import Log
+from qwen_worker.platform.ports import Runtime
+from tests.simulation.kv import PlaceKV
+from tests.simulation.scenarios import small
+from tests.simulation.simulation import Report, simulate
+from tests.simulation.table import HEADER, row
+
+SEEDS = (1, 2)
+
+
+def run(name: str, seed: int) -> Report:
+    report = simulate(small(name), seed)
+    print(f"\n{HEADER}\n{row(report)}")
+    assert report.problems == [], (
+        f"replay: python -m tests.simulation --small --scenario '{name}' --seed {seed}"
+    )
+    assert report.requests > 20_000
+    assert report.counts["isolates"] > 3_000
+    return report
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["cron", "no cron", "strict Qwen"])
+def test_a_month_of_races_outages_and_hang_ups_is_hardly_noticed(name: str, seed: int) -> None:
+    report = run(name, seed)
+    assert report.share("first answer an error") < 0.002
+    assert report.share("failed after retries") < 0.0005
+    assert "credentials_rejected" not in report.error_codes
+    assert 3 < report.per_day("refreshed") < 8
+    assert report.per_day("writes") < 40
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_kv_that_is_staler_than_cloudflares_does_not_brick_the_login_either(seed: int) -> None:
+    report = run("worst KV", seed)
+    assert report.counts["refused"] > 100
+    assert report.share("failed after retries") < 0.02
+
+
+def test_the_same_seed_gives_the_same_month() -> None:
+    scenario = replace(small("no cron"), days=4.0)
+    one, two = simulate(scenario, 7), simulate(scenario, 7)
+    assert row(one) == row(two)
+    assert row(one) != row(simulate(scenario, 8))
+
+
+async def delete_on_400(
+    self: Renewal, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log
+) -> None:
+    """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
+    store = cast(PlaceKV, runtime.kv).central
+    for key in list(store.history):
+        store.commit(key, None, asyncio.get_running_loop().time())
+    self._state.token = None
+
+
+def test_the_simulation_notices_a_refusal_that_deletes_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Renewal, "_doubt", delete_on_400)
+    report = simulate(replace(small("no cron"), days=4.0, quiet_nights=1.0, new_logins=0), 1)
+    assert any("deleted" in problem for problem in report.problems)
+    assert report.share("failed after retries") > 0.01

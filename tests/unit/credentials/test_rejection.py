@@ -1,0 +1,121 @@
+"""A dead login: remembered, told to the operator, never a storm, and over at once when there is another."""
+
+import asyncio
+import json
+
+from qwen_worker.credentials.manager import RECORD_KEY
+from qwen_worker.errors import CredentialsRejected
+from tests.simulation.virtual_time import virtual
+from tests.unit.credentials.world import HOUR, FakeKV, Isolate, TokenEndpoint, login_json
+
+DEAD = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=-10)}
+
+
+def dead_endpoint() -> TokenEndpoint:
+    return TokenEndpoint(live="another-0")
+
+
+@virtual
+async def test_every_request_gets_a_503_that_is_not_to_be_retried_and_says_what_to_do() -> None:
+    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    errors = await asyncio.gather(*(isolate.error() for _ in range(100)))
+    errors += [await isolate.error() for _ in range(100)]
+    assert {(error.status, error.code) for error in errors} == {(503, "credentials_rejected")}
+    assert errors[0].headers()["x-should-retry"] == "false"
+    assert "QWEN_CLI_AUTH" in errors[0].message
+    assert len(isolate.endpoint.requests) == 1
+
+
+@virtual
+async def test_other_isolates_learn_it_from_kv() -> None:
+    kv, endpoint = FakeKV(), dead_endpoint()
+    await Isolate(DEAD, kv=kv, endpoint=endpoint).error()
+    for _ in range(10):
+        error = await Isolate(DEAD, kv=kv, endpoint=endpoint).error()
+        assert isinstance(error, CredentialsRejected)
+    assert len(endpoint.requests) == 1
+    assert "refresh-0" not in json.dumps(kv.values)
+
+
+@virtual
+async def test_a_dead_login_without_kv_makes_no_storm_either() -> None:
+    isolate = Isolate(DEAD, kv=None, endpoint=dead_endpoint())
+    for _ in range(50):
+        assert isinstance(await isolate.error(), CredentialsRejected)
+        await asyncio.sleep(10)
+    assert len(isolate.endpoint.requests) == 1
+
+
+@virtual
+async def test_a_new_secret_clears_it_at_once() -> None:
+    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    await isolate.error()
+    isolate.configure({"QWEN_CLI_AUTH": login_json(access="access-another-0", refresh="another-0")})
+    assert (await isolate.acquire()).secret == "access-another-0"
+
+
+@virtual
+async def test_a_new_record_in_kv_clears_it_at_once() -> None:
+    kv = FakeKV()
+    isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
+    await isolate.error()
+    kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
+    assert (await isolate.acquire()).secret == "access-another-0"
+
+
+@virtual
+async def test_a_new_record_whose_access_token_has_expired_is_refreshed() -> None:
+    kv = FakeKV()
+    isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
+    await isolate.error()
+    kv.values[RECORD_KEY] = login_json(access="access-x", refresh="another-0", expires_in_seconds=-500)
+    assert (await isolate.acquire()).secret == "access-another-1"
+
+
+@virtual
+async def test_a_new_record_helps_a_login_that_had_no_refresh_token() -> None:
+    kv = FakeKV()
+    isolate = Isolate({"QWEN_CLI_AUTH": login_json(refresh=None, expires_in_seconds=-10)}, kv=kv)
+    assert isinstance(await isolate.error(), CredentialsRejected)
+    kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
+    assert (await isolate.acquire()).secret == "access-another-0"
+
+
+@virtual
+async def test_the_access_token_is_used_to_its_end_though_its_refresh_token_is_dead() -> None:
+    env = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}
+    isolate = Isolate(env, kv=FakeKV(), endpoint=dead_endpoint())
+    for _ in range(56):
+        assert (await isolate.acquire()).secret == "access-refresh-0"
+        await asyncio.sleep(10)
+    await asyncio.sleep(11)
+    assert isinstance(await isolate.error(), CredentialsRejected)
+    assert len(isolate.endpoint.requests) == 1
+    assert "login rejected" in isolate.events("error")
+
+
+@virtual
+async def test_an_hour_later_it_is_tried_once_more_because_the_endpoint_may_have_been_wrong() -> None:
+    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    await isolate.error()
+    await asyncio.sleep(HOUR + 60)
+    assert isinstance(await isolate.error(), CredentialsRejected)
+    assert len(isolate.endpoint.requests) == 2
+    assert isinstance(await isolate.error(), CredentialsRejected)
+    assert len(isolate.endpoint.requests) == 2
+    isolate.endpoint.live = "refresh-0"
+    await asyncio.sleep(HOUR + 60)
+    assert (await isolate.acquire()).secret == "access-refresh-1"
+
+
+@virtual
+async def test_nothing_is_deleted_or_overwritten() -> None:
+    record = login_json(access="access-x", refresh="dead-0", expires_in_seconds=-10)
+    kv = FakeKV({RECORD_KEY: record})
+    isolate = Isolate({}, kv=kv, endpoint=dead_endpoint())
+    for _ in range(40):
+        await isolate.error()
+        await asyncio.sleep(5)
+    assert kv.values[RECORD_KEY] == record
+    assert isinstance(await isolate.error(), CredentialsRejected)
+    assert len(isolate.endpoint.requests) == 1
