@@ -139,9 +139,14 @@ def _is_cached_system_message(message: JsonObject) -> bool:
 
 
 def _holds_strict_schema(tool: JsonValue) -> bool:
-    if isinstance(tool, dict):
-        return any(
-            name in ("strict", "additionalProperties") or _holds_strict_schema(inner)
-            for name, inner in tool.items()
-        )
-    return isinstance(tool, list) and any(map(_holds_strict_schema, tool))
+    # Without recursion: a fuzzer nests deeper than the stack.
+    waiting: list[JsonValue] = [tool]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            if "strict" in value or "additionalProperties" in value:
+                return True
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
+    return False

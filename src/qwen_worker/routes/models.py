@@ -3,10 +3,9 @@
 import json
 from urllib.parse import unquote
 
-from qwen_worker.errors import NotFound
 from qwen_worker.platform.ports import Response
 from qwen_worker.routes.context import Context
-from qwen_worker.upstream.models import catalogue
+from qwen_worker.upstream.models import catalogue, find_model
 
 JSON_HEADERS = {"content-type": "application/json"}
 
@@ -19,12 +18,5 @@ async def list_models(context: Context) -> Response:
 
 async def retrieve_model(context: Context, encoded_id: str) -> Response:
     """One entry of the catalogue; the id may hold an encoded slash. Raises NotFound (model_not_found)."""
-    model_id = unquote(encoded_id)
-    for model in catalogue(context.settings):
-        if model["id"] == model_id:
-            return Response(200, dict(JSON_HEADERS), json.dumps(model))
-    raise NotFound(
-        "The model does not exist in this gateway's catalogue. GET /v1/models lists what does.",
-        code="model_not_found",
-        param="model",
-    )
+    model = find_model(context.settings, unquote(encoded_id))
+    return Response(200, dict(JSON_HEADERS), json.dumps(model))
