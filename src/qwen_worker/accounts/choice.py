@@ -1,0 +1,79 @@
+"""Whose turn it is: by priority, then fairly, with the same conversation on the same account if possible."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from qwen_worker.accounts.rests import Rest
+from qwen_worker.accounts.standing import AccountsMemory, Conversation, Standing
+from qwen_worker.credentials.model import FOREVER_MS
+
+
+class Candidate(NamedTuple):
+    """An account that serves the model that a request asks for, under the name `model` that it has there."""
+
+    identity: str
+    priority: int
+    model: str
+    standing: Standing
+
+
+def choose(
+    candidates: Sequence[Candidate],
+    memory: AccountsMemory,
+    *,
+    conversation: int,
+    tried: Collection[str],
+    now_ms: int,
+) -> Candidate | None:
+    """The account for a request, or None if all that it has not tried yet are resting.
+
+    Notes the choice. `tried` holds the identities of those that have failed it; `conversation` is the key of
+    its conversation.
+    """
+    ready = [
+        candidate
+        for candidate in candidates
+        if candidate.identity not in tried and candidate.standing.rest_for(candidate.model, now_ms) is None
+    ]
+    if not ready:
+        return None
+    first = min(candidate.priority for candidate in ready)
+    peers = [candidate for candidate in ready if candidate.priority == first]
+    chosen = _kept(peers, memory.conversation(conversation), now_ms) or min(
+        peers, key=lambda candidate: candidate.standing.last_turn
+    )
+    memory.take_turn(chosen.standing)
+    memory.ask(conversation, chosen.identity, now_ms)
+    chosen.standing.begin(chosen.model, now_ms)
+    return chosen
+
+
+def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, Rest] | None:
+    """The resting account that may be expected back first, with its rest; None if none of them rests."""
+    resting = [
+        (candidate, rest)
+        for candidate in candidates
+        if (rest := candidate.standing.rest_for(candidate.model, now_ms)) is not None
+    ]
+    return min(resting, key=lambda pair: _urgency(pair[1]), default=None)
+
+
+def free_ms(candidates: Sequence[Candidate], now_ms: int) -> int:
+    """When the first of them may be tried again; FOREVER_MS if there is none."""
+    rests = [candidate.standing.rest_for(candidate.model, now_ms) for candidate in candidates]
+    return min((now_ms if rest is None else rest.free_ms() for rest in rests), default=FOREVER_MS)
+
+
+def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int) -> Candidate | None:
+    """The account that the conversation is with, if it is among them.
+
+    A burst of requests that all begin alike is no conversation: it is spread.
+    """
+    if conversation is None or conversation.is_burst(now_ms):
+        return None
+    return next((candidate for candidate in peers if candidate.identity == conversation.identity), None)
+
+
+def _urgency(rest: Rest) -> tuple[int, bool]:
+    """Of the reasons that do not pass, a missing model is the weakest: another account may have it."""
+    return rest.back_ms, rest.reason == "model_missing"
