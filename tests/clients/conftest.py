@@ -5,6 +5,7 @@ this folder.
 """
 
 import importlib.util
+import warnings
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -17,6 +18,22 @@ from tests.worker.harness.runtime import Worker, start_quick_worker
 __all__ = ["CLIENT_KEY", "StartWorker", "simulator", "start_worker"]
 
 collect_ignore_glob = [] if importlib.util.find_spec("langchain_tests") else ["test_*.py"]
+
+
+FORGIVEN = (ResourceWarning, DeprecationWarning, pytest.PytestUnraisableExceptionWarning)
+"""What clients may do and we may not: LangChain and LiteLLM leave connections open."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets the clients' own warnings pass in the tests."""
+    for category in FORGIVEN:
+        config.addinivalue_line("filterwarnings", f"ignore::{category.__module__}.{category.__name__}")
+
+
+def pytest_unconfigure() -> None:
+    """Lets them pass in the last collection of garbage, for which the line above comes too late."""
+    for category in FORGIVEN:
+        warnings.simplefilter("ignore", category)
 
 
 @pytest.fixture(scope="session")
