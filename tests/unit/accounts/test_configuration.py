@@ -158,7 +158,7 @@ def test_a_login_may_live_in_kv_alone(variables: dict[str, str], prefer: Kind, l
 
 
 def test_no_arrangement_gives_an_account_the_record_or_the_rests_of_another() -> None:
-    """Wherever a login stands, its identity is the same, and its record's key its own or the first place's."""
+    """Wherever a login stands, its identity is the same, its record's key its own or the first place's."""
     names = ("a", "b", "c")
     arrangements: list[dict[str, str]] = []
     for count in (1, 2, 3):
