@@ -56,6 +56,9 @@ class VirtualClock:
     def now_ms(self) -> int:
         return EPOCH_MS + round(asyncio.get_running_loop().time() * 1000)
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
 

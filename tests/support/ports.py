@@ -34,6 +34,9 @@ class VirtualClock:
     def advance(self, seconds: float) -> None:
         self.time_ms += int(seconds * 1000)
 
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, callback)
+
     async def sleep(self, seconds: float) -> None:
         self.slept_seconds.append(seconds)
         self.advance(seconds)

@@ -74,7 +74,7 @@ class MemoryPipe:
     def __init__(self) -> None:
         self._output = bytearray()
         self._observed = 0
-        self._changed = asyncio.Event()
+        self._waiting: list[asyncio.Event] = []
         self.is_closed = False
         self.is_observed = True
         self.writes: list[bytes] = []
@@ -95,13 +95,11 @@ class MemoryPipe:
         while (piece := await source.read()) is not None:
             self._put(piece)
 
-    async def relayed(self, wait_seconds: float) -> bytes:
-        if self._observed == len(self._output):
-            self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), wait_seconds)
-            except TimeoutError:
+    async def relayed(self) -> bytes:
+        while self._observed == len(self._output):
+            if self.is_closed:
                 return b""
+            await self._change()
         piece = bytes(self._output[self._observed : self._observed + RELAYED_PIECE_BYTES])
         self._observed += len(piece)
         return piece
@@ -109,34 +107,33 @@ class MemoryPipe:
     def stop_observing(self) -> None:
         self.is_observed = False
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self.is_closed = True
-        self._changed.set()
+        self._wake()
 
     async def content(self) -> bytes:
         """Everything that the client gets, once the response has ended."""
         while not self.is_closed:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
         return bytes(self._output)
 
     async def first_bytes(self) -> bytes:
         """What the client has got, as soon as there is something."""
         while not self._output:
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
         return bytes(self._output)
+
+    async def _change(self) -> None:
+        # An Event of each waiter's own: one that is cleared by another would be missed.
+        changed = asyncio.Event()
+        self._waiting.append(changed)
+        await changed.wait()
 
     def _put(self, data: bytes) -> None:
         self._output += data
-        self._changed.set()
+        self._wake()
 
-
-class RealClock:
-    """Time as it is."""
-
-    def now_ms(self) -> int:
-        return int(asyncio.get_running_loop().time() * 1000)
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+    def _wake(self) -> None:
+        for changed in self._waiting:
+            changed.set()
+        self._waiting.clear()

@@ -35,6 +35,14 @@ class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
 
 
+class Timer(Protocol):
+    """A callback that is due later."""
+
+    def cancel(self) -> None:
+        """Forgets the callback. Harmless when it has been called."""
+        ...
+
+
 class Clock(Protocol):
     """Time, replaced by a virtual one in tests and in the simulation."""
 
@@ -44,6 +52,10 @@ class Clock(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Wait. Safe inside one request; never shared between requests."""
+        ...
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Calls `callback` once, later. Costs a tenth of a `sleep` that is cancelled."""
         ...
 
 
@@ -110,11 +122,12 @@ class Pipe(Protocol):
         """
         ...
 
-    async def relayed(self, wait_seconds: float) -> bytes:
-        """What the client was sent since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES
-        means that there may be more. Empty if there is nothing and nothing comes within `wait_seconds`.
+    async def relayed(self) -> bytes:
+        """What was relayed since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES means
+        that there may be more. Waits until there is something; may be cancelled then, and called again.
 
-        Observing is native too; what is not asked for is held in memory.
+        Observing is native too; what is not asked for is held in memory. Empty when there is no more to come,
+        which not every runtime tells.
         """
         ...
 
@@ -122,7 +135,7 @@ class Pipe(Protocol):
         """Gives up `relayed`, and the memory that it takes."""
         ...
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Ends the response."""
         ...
 

@@ -14,7 +14,6 @@ Which TransformStream decides what a chunk costs, and what happens when Qwen's c
   reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
 """
 
-from contextlib import suppress
 from typing import Any, cast
 
 import js
@@ -96,18 +95,15 @@ class WorkerPipe:
     def _source(self, source: BodyReader, head: bytes) -> Any:
         return cast(WorkerBodyReader, source).release()
 
-    async def relayed(self, wait_seconds: float) -> bytes:
-        if self._branch is None:
-            return b""
+    async def relayed(self) -> bytes:
         if self._pending is None:
+            if self._branch is None:
+                return b""
             self._pending = self._branch.readAtLeast(1, js.Uint8Array.new(RELAYED_PIECE_BYTES))
-        waiting = js.scheduler.wait(int(wait_seconds * 1000))
         try:
-            step = await js.Promise.race(to_js([self._pending, waiting]))
+            step = await self._pending
         except JsException:
-            step = None
-            self._branch = None
-        if absent(step):
+            self._branch = self._pending = None
             return b""
         self._pending = None
         return b"" if step.done else step.value.to_bytes()
@@ -117,9 +113,8 @@ class WorkerPipe:
             self._branch.cancel()
             self._branch = None
 
-    async def close(self) -> None:
-        with suppress(JsException):
-            await self._writer.close()
+    def close(self) -> None:
+        self._writer.close()
 
 
 class IdentityPipe(WorkerPipe):
@@ -148,9 +143,9 @@ class StandardPipe(WorkerPipe):
         self._head = head
         return body
 
-    async def relayed(self, wait_seconds: float) -> bytes:
+    async def relayed(self) -> bytes:
         head, self._head = self._head, b""
-        return head or await super().relayed(wait_seconds)
+        return head or await super().relayed()
 
 
 def _byte_reader(branch: Any) -> Any:

@@ -9,11 +9,11 @@ never cleared and leak when a request ends before they fire.
 import asyncio
 import random
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import js
-from pyodide.ffi import JsException, create_proxy, to_js
+from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
@@ -159,6 +159,31 @@ class WorkerClock:
         except asyncio.CancelledError:
             controller.abort()
             raise
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> "WorkerTimer":
+        return WorkerTimer(seconds, callback)
+
+
+class WorkerTimer:
+    """`setTimeout`."""
+
+    __slots__ = ("_callback", "_id", "_proxy")
+
+    def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._callback: Callable[[], None] | None = callback
+        self._proxy: Any = create_once_callable(self._fire)
+        self._id = js.setTimeout(self._proxy, int(seconds * 1000))
+
+    def cancel(self) -> None:
+        if self._callback is not None:
+            self._callback = None
+            js.clearTimeout(self._id)
+            self._proxy.destroy()
+
+    def _fire(self) -> None:
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback()
 
 
 class WorkerBackground:

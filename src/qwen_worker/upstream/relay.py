@@ -12,6 +12,7 @@ Everything here runs as a task of the request: a client that goes away ends it, 
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from qwen_worker.config import Settings
@@ -37,7 +38,7 @@ STREAM_HEADERS = {
 }
 KEEP_ALIVE = b": keep-alive\n\n"
 
-FIRST_LOOK_SECONDS = 0.25
+FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 8.0
 """What went through is looked at less and less often, since each look costs as much as ten chunks."""
 
@@ -115,6 +116,7 @@ class _Relay:
     async def _start(self) -> tuple[BodyReader, bytes, Relaying]:
         """Opens the upstream and reads up to the first event. Raises ProxyError."""
         answer = self._answer = await self._open_upstream()
+        del self._open_upstream  # and with it the request's body, for as long as the stream lasts
         self._heard_ms = self._clock.now_ms()
         reader = answer.reader()
         head = b""
@@ -176,8 +178,10 @@ class _Relay:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            await pipe.write(error_event(InternalError("The gateway failed to relay the stream.")) + DONE)
-        await pipe.close()
+            with suppress(StreamBroken):
+                failure = InternalError("The gateway failed to relay the stream.")
+                await pipe.write(error_event(failure) + DONE)
+        pipe.close()
 
     async def _relay(self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: Relaying) -> None:
         if relaying is Relaying.REWRITTEN:
@@ -187,41 +191,29 @@ class _Relay:
 
     async def _relay_natively(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
         tail = StreamTail()
-        watching = asyncio.ensure_future(self._watch(pipe, tail))
+        watch = _Watch(pipe, tail, self._settings.idle_timeout_seconds, self._clock, self._give_up)
         failure: ProxyError | None = None
         try:
             await pipe.relay(reader, head)
         except StreamBroken:
-            failure = self._timed_out or StreamFailed(
-                "The connection to Qwen broke in the middle of the stream."
-            )
-        watching.cancel()
-        while not tail.is_done and (data := await pipe.relayed(REST_SECONDS)):
+            failure = self._timed_out or _broken()
+        watch.stop()
+        while not tail.is_done and (data := await self._rest(pipe, tail)):
             tail.feed(data)
         end = end_of_stream(tail, failure, self._clock.now_ms())
         if end.closing:
             await pipe.write(end.closing)
-        self._log_end(end.error, tail.finish_reason, end.usage, tail.size_bytes)
+        self._log_end(end.error, end.finish_reason, end.usage, tail.size_bytes)
 
-    async def _watch(self, pipe: Pipe, tail: StreamTail) -> None:
-        """Looks from time to time at what went through; gives up when nothing did for too long."""
-        idle_seconds = self._settings.idle_timeout_seconds
-        longest = min(LONGEST_LOOK_SECONDS, idle_seconds / 4)
-        pause = min(FIRST_LOOK_SECONDS, longest)
-        while True:
-            await self._clock.sleep(pause)
-            size_before = tail.size_bytes
-            while data := await pipe.relayed(longest):
-                tail.feed(data)
-                self._heard_ms = self._clock.now_ms()
-                if len(data) < RELAYED_PIECE_BYTES:
-                    break
-            else:
-                if self._is_silent():
-                    self._give_up()
-                    return
-            seen = tail.size_bytes - size_before
-            pause = min(longest, 2 * pause, pause * LOOK_BYTES / max(1, seen))
+    async def _rest(self, pipe: Pipe, tail: StreamTail) -> bytes:
+        """What was relayed and has not been looked at yet; empty if that is all."""
+        if tail.size_bytes == 0:
+            return await pipe.relayed()  # the first event at least
+        rest = asyncio.ensure_future(pipe.relayed())
+        if await _done_within(rest, REST_SECONDS, self._clock):
+            return rest.result()
+        rest.cancel()
+        return b""
 
     async def _rewrite(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
         from qwen_worker.upstream.rewrite import StreamRewriter  # a rare path, not worth its time at start-up
@@ -241,9 +233,7 @@ class _Relay:
                     break
                 piece = await reader.read()
         except StreamBroken:
-            failure = self._timed_out or StreamFailed(
-                "The connection to Qwen broke in the middle of the stream."
-            )
+            failure = self._timed_out or _broken()
         watching.cancel()
         await pipe.write(rewriter.end(failure))
         self._log_end(rewriter.error, rewriter.finish_reason, rewriter.usage, rewriter.size_bytes)
@@ -290,9 +280,70 @@ class _Relay:
         )
 
 
+class _Watch:
+    """Looks from time to time at what went through, and calls `give_up` when nothing did for too long.
+
+    Timers and not a sleeping task: most streams end before the first look, and should not pay for it.
+    """
+
+    def __init__(
+        self, pipe: Pipe, tail: StreamTail, idle_seconds: float, clock: Clock, give_up: Callable[[], None]
+    ) -> None:
+        self._pipe = pipe
+        self._tail = tail
+        self._clock = clock
+        self._give_up = give_up
+        self._idle_seconds = idle_seconds
+        self._longest_pause_seconds = min(LONGEST_LOOK_SECONDS, idle_seconds / 4)
+        self._pause_seconds = min(FIRST_LOOK_SECONDS, self._longest_pause_seconds)
+        self._looking: asyncio.Task[None] | None = None
+        self._timer = clock.call_later(self._pause_seconds, self._start_look)
+
+    def stop(self) -> None:
+        """The stream has ended; what is left to look at is the caller's."""
+        self._timer.cancel()
+        if self._looking is not None:
+            self._looking.cancel()
+
+    def _start_look(self) -> None:
+        self._looking = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        # What we look at now may have come at any time since the last look.
+        self._timer = self._clock.call_later(self._idle_seconds, self._give_up)
+        size_before = self._tail.size_bytes
+        while True:
+            data = await self._pipe.relayed()
+            self._tail.feed(data)
+            if len(data) < RELAYED_PIECE_BYTES:
+                break
+        self._timer.cancel()
+        if not data:
+            return
+        seen = self._tail.size_bytes - size_before
+        self._pause_seconds = min(
+            self._longest_pause_seconds,
+            2 * self._pause_seconds,
+            self._pause_seconds * LOOK_BYTES / max(1, seen),
+        )
+        self._timer = self._clock.call_later(self._pause_seconds, self._start_look)
+
+
+def _broken() -> StreamFailed:
+    return StreamFailed("The connection to Qwen broke in the middle of the stream.")
+
+
 async def _done_within(task: asyncio.Task[Any], seconds: float, clock: Clock) -> bool:
     """Waits for a task, at most so long, and leaves it alone; tells whether it is done."""
-    timer = asyncio.ensure_future(clock.sleep(seconds))
-    await asyncio.wait((task, timer), return_when=asyncio.FIRST_COMPLETED)
+    done = asyncio.get_running_loop().create_future()
+
+    def wake(*_: object) -> None:
+        if not done.done():
+            done.set_result(None)
+
+    timer = clock.call_later(seconds, wake)
+    task.add_done_callback(wake)
+    await done
     timer.cancel()
+    task.remove_done_callback(wake)
     return task.done()

@@ -15,17 +15,11 @@ from qwen_worker.upstream.unfinished_json import ending_of_object
 
 DONE = b"data: [DONE]\n\n"
 
-KEPT_BYTES = 65_536
+KEPT_BYTES = 32_768
 """How much of the end is kept."""
 
-_OVERLAP_BYTES = 256
-"""Longer than anything searched for that may lie across the border of two pieces."""
-
-# A quotation mark inside a JSON string is escaped, so these match real keys only, never a model's words.
+# A quotation mark inside a JSON string is escaped, so this matches real keys only, never a model's words.
 _finish_reasons = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]+)"').findall
-_done = re.compile(rb"[\r\n]data: ?\[DONE\]").search
-_blank_line = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
-
 _BLOCKS_PARSED = 4
 """A finish reason, the usage and `[DONE]` are the last three events of a stream."""
 
@@ -33,24 +27,21 @@ _BLOCKS_PARSED = 4
 class StreamTail:
     """The end of a stream so far."""
 
-    __slots__ = ("finish_reason", "is_done", "kept", "size_bytes")
+    __slots__ = ("kept", "size_bytes")
 
     def __init__(self) -> None:
-        self.kept = b"\n\n"
-        self.finish_reason: str | None = None
-        self.is_done = False
-        """Whether `[DONE]` went through."""
+        self.kept = b""
         self.size_bytes = 0
 
     def feed(self, data: bytes) -> None:
         """Notes the next bytes that went to the client."""
         self.size_bytes += len(data)
-        searched = self.kept[-_OVERLAP_BYTES:] + data
-        reasons = _finish_reasons(searched)
-        if reasons and self.finish_reason != "error_finish":
-            self.finish_reason = reasons[-1].decode("ascii", "replace")
-        self.is_done = self.is_done or _done(searched) is not None
-        self.kept = (self.kept + data)[-KEPT_BYTES:]
+        self.kept = (self.kept + data)[-KEPT_BYTES:] if len(data) < KEPT_BYTES else data[-KEPT_BYTES:]
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `[DONE]` went through, and nothing after it."""
+        return self.kept[-16:].rstrip().endswith((b"data: [DONE]", b"data:[DONE]"))
 
 
 class StreamEnd(NamedTuple):
@@ -60,6 +51,7 @@ class StreamEnd(NamedTuple):
     """What must still be sent so that the stream ends as clients expect it."""
     error: ProxyError | None
     """Why the stream is not a whole completion, if it is not."""
+    finish_reason: str | None
     usage: dict[str, Any] | None
     """Qwen's token counts, if they came."""
 
@@ -70,7 +62,29 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
     `failure` is what ended it, None if Qwen itself did. A finish reason makes a completion whole; after a
     failure only if nothing but the usage could have followed.
     """
-    *blocks, unfinished = _blank_line.split(tail.kept)[-_BLOCKS_PARSED - 1 :]
+    return _ordinary_end(tail, failure) or _other_end(tail, failure, now_ms)
+
+
+def _ordinary_end(tail: StreamTail, failure: ProxyError | None) -> StreamEnd | None:
+    """The end that nearly every stream has: a finish reason, perhaps the usage, `[DONE]`; None for others."""
+    if failure is not None or not tail.kept.endswith(DONE):
+        return None
+    last = tail.kept[-4096:]
+    reasons = _finish_reasons(last)
+    if not reasons or b'"error' in last:
+        return None
+    usage = None
+    if b'"usage":{' in last or b'"usage": {' in last:
+        *_, usage_line = (line for line in last.splitlines() if b'"usage":' in line)
+        data = _json(usage_line.removeprefix(b"data:"))
+        usage = data.get("usage") if isinstance(data, dict) else None
+    return StreamEnd(b"", None, reasons[-1].decode("ascii", "replace"), usage)
+
+
+def _other_end(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> StreamEnd:
+    *blocks, unfinished = _last_blocks(tail.kept)
+    reasons = _finish_reasons(b"\n".join(blocks)) or _finish_reasons(tail.kept)
+    finish_reason = reasons[-1].decode("ascii", "replace") if reasons else None
     is_cut_off = _is_cut_off(unfinished)
     if not is_cut_off:
         blocks.append(unfinished)
@@ -84,7 +98,7 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
         error = StreamFailed(reported.message, upstream_request_id=reported.upstream_request_id)
     elif failure is not None and not (_is_final(last_data) and not is_cut_off):
         error = failure
-    elif tail.finish_reason in (None, "error_finish") or is_cut_off:
+    elif finish_reason is None or is_cut_off:
         error = StreamTruncated("Qwen's stream ended before the completion was finished.")
 
     if tail.is_done:
@@ -93,7 +107,7 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
         closing = _end_of_block(unfinished) + DONE
     else:
         closing = error_ending(unfinished, error)
-    return StreamEnd(closing, error, usage)
+    return StreamEnd(closing, error, finish_reason, usage)
 
 
 def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
@@ -112,6 +126,23 @@ def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
 def error_event(error: ProxyError) -> bytes:
     """The error as an event of a stream."""
     return f"data: {error.body()}\n\n".encode()
+
+
+def _last_blocks(data: bytes) -> list[bytes]:
+    """The last events as they were written, and what follows the last blank line (mostly nothing).
+
+    Line ends are made LF. Looks at no more than it must: a search through all of `data` would cost more than
+    everything else at the end of a stream.
+    """
+    size = 2048
+    while True:
+        lines = data[-size:].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        blocks = lines.rsplit(b"\n\n", _BLOCKS_PARSED + 1)
+        if size >= len(data):
+            return blocks[-_BLOCKS_PARSED - 1 :]
+        if len(blocks) == _BLOCKS_PARSED + 2:
+            return blocks[1:]
+        size *= 4
 
 
 def _parsed(blocks: list[bytes]) -> list[tuple[Event, dict[str, Any]]]:
