@@ -17,7 +17,7 @@ dev: setup ## serve the Worker on http://127.0.0.1:8787 (PORT=, HOST=, STATE=)
 test: test-unit test-worker ## run every test
 
 test-unit: setup
-	$(RUN) -m pytest tests --ignore=tests/worker
+	$(RUN) -m pytest tests --ignore=tests/worker --ignore=tests/clients -n auto
 
 test-worker: setup
 	$(RUN) -m pytest tests/worker
