@@ -92,6 +92,6 @@ def renew(worker: PyodideWorker, simulator: QwenSimulator) -> Renew:
 
 
 def _hidden_failures(worker: PyodideWorker) -> list[object]:
-    """What a client does not see: failed work under waitUntil, rejected promises, errors of the gateway's own."""
+    """What a client may not see: failed work under waitUntil, rejected promises, errors of our own."""
     failed = [outcome for outcome in worker.background() if outcome != "done"]
     return [*failed, *worker.unhandled(), *worker.log.events("unexpected error")]

@@ -126,7 +126,7 @@ class PyodideWorker:
         return rejections
 
     def run(self, code: str) -> Any:
-        """Runs Python inside the Worker's interpreter; returns the value of the last line, made of JSON types."""
+        """Runs Python inside the Worker's interpreter; the value of the last line must be of JSON types."""
         return self._command("run", code=code)
 
     def stop(self) -> None:

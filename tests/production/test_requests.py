@@ -1,4 +1,4 @@
-"""Requests to the Worker on the Pythons of production, through the SDK that production hands it requests by."""
+"""Requests to the Worker on the Pythons of production, handed over by the Workers SDK as there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +22,21 @@ AUTHORIZATION = {"authorization": f"Bearer {CLIENT_KEY}"}
 FAULTS = [
     expectation
     for expectation in EXPECTATIONS
-    if expectation.fault in ("rate_limit_exceeded", "context_length", "html_200", "empty_200", "connection_reset")
+    if expectation.fault
+    in ("rate_limit_exceeded", "context_length", "html_200", "empty_200", "connection_reset")
 ]
 
 
 def key_for(worker: PyodideWorker, name: str) -> str:
     """A key for the simulator that tells the runtimes' requests apart."""
     return f"{name}-python{worker.python}"
+
+
+def last_message(simulator: QwenSimulator, key: str) -> Any:
+    """The last message of the one chat request with this key, as it came to Qwen."""
+    (received,) = simulator.find(key)
+    body: Any = received.body
+    return body["messages"][-1]
 
 
 def test_the_python_is_the_one_of_production(worker: PyodideWorker, runtime: PyodideRuntime) -> None:
@@ -75,9 +83,7 @@ def test_a_completion(worker: PyodideWorker, client: OpenAI, simulator: QwenSimu
     )
 
     assert completion.choices[0].message.content == "".join(DELTAS)
-    (received,) = simulator.find(key)
-    assert isinstance(received.body, dict)
-    assert received.body["messages"][-1:] == MESSAGES
+    assert last_message(simulator, key) == MESSAGES[-1]
 
 
 def test_a_body_of_unknown_length(worker: PyodideWorker, simulator: QwenSimulator) -> None:
@@ -92,9 +98,7 @@ def test_a_body_of_unknown_length(worker: PyodideWorker, simulator: QwenSimulato
     )
 
     assert response.status_code == 200
-    (received,) = simulator.find(key)
-    assert isinstance(received.body, dict)
-    assert received.body["messages"][-1] == {"role": "user", "content": "Grüße"}
+    assert last_message(simulator, key) == {"role": "user", "content": "Grüße"}
 
 
 @pytest.mark.parametrize("text", [DELTAS, [" ha"] * 500])
@@ -108,7 +112,9 @@ def test_a_stream(worker: PyodideWorker, client: OpenAI, text: list[str]) -> Non
 
     chunks = list(stream)
 
-    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "".join(text)
+    assert "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices) == "".join(
+        text
+    )
     assert [choice.finish_reason for choice in chunks[-1].choices] == ["stop"]
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.production.pyodide_worker import PyodideRuntime, PyodideWorker, WorkerNotStarted
+from tests.production.pyodide_worker import RUNTIMES, PyodideRuntime, PyodideWorker, WorkerNotStarted
 
 ENTRY = """
-import os, random, time
+import random
 import js
 from js import Object, fetch
-from pyodide.ffi import create_proxy, to_js
+from pyodide.ffi import to_js
 from workers import Response, WorkerEntrypoint
 
 {statement}
@@ -26,29 +26,31 @@ def start(runtime: PyodideRuntime, modules: Path, directory: Path, statement: st
     return PyodideWorker(runtime, modules, {}, source=directory)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["KEPT = js.Object.new()", "KEPT = to_js([1])", "KEPT = create_proxy(print)", "KEPT = [js.Headers.new()]"],
-)
+@pytest.fixture(scope="module")
+def newest() -> PyodideRuntime:
+    """The rules are one Pyodide's as the other's: each start takes seconds, so one of them will do."""
+    return RUNTIMES[-1]
+
+
+@pytest.mark.parametrize("statement", ["KEPT = js.Object.new()", "KEPT = [to_js([1])]"])
 def test_a_live_javascript_object_is_refused(
-    runtime: PyodideRuntime, python_modules: Path, tmp_path: Path, statement: str
+    newest: PyodideRuntime, python_modules: Path, tmp_path: Path, statement: str
 ) -> None:
-    with pytest.raises(WorkerNotStarted, match="Can't serialize top-level variable"):
-        start(runtime, python_modules, tmp_path, statement)
+    with pytest.raises(WorkerNotStarted, match="Can't serialize top-level variable: (Object|Array)"):
+        start(newest, python_modules, tmp_path, statement)
 
 
-@pytest.mark.parametrize("statement", ["KEPT = random.random()", "KEPT = os.urandom(8)", "KEPT = time.time()"])
 def test_entropy_and_the_clock_are_refused(
-    runtime: PyodideRuntime, python_modules: Path, tmp_path: Path, statement: str
+    newest: PyodideRuntime, python_modules: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(WorkerNotStarted, match="was called while the Worker was imported"):
-        start(runtime, python_modules, tmp_path, statement)
+    with pytest.raises(WorkerNotStarted, match=r"random.random\(\) was called while the Worker was imported"):
+        start(newest, python_modules, tmp_path, "KEPT = random.random()")
 
 
 def test_what_can_be_found_again_is_accepted(
-    runtime: PyodideRuntime, python_modules: Path, tmp_path: Path
+    newest: PyodideRuntime, python_modules: Path, tmp_path: Path
 ) -> None:
-    worker = start(runtime, python_modules, tmp_path, "KEPT = (Object.fromEntries, fetch, js)")
+    worker = start(newest, python_modules, tmp_path, "KEPT = (Object.fromEntries, fetch, js)")
 
     kept = worker.run("import entry; entry.KEPT[0].name")
     worker.stop()

@@ -1,12 +1,13 @@
-"""How workerd's glue reaches the Worker: arguments through the SDK's conversion, the result back through it."""
+"""How workerd's glue reaches the Worker: the SDK converts the arguments, and the result on its way back."""
 
 from inspect import isawaitable
+from typing import Any
 
-from pyodide.code import relaxed_call
-from workers import python_from_rpc, python_to_rpc
+from pyodide.code import relaxed_call  # type: ignore[attr-defined]
+from workers import python_from_rpc, python_to_rpc  # type: ignore[attr-defined]
 
 
-async def dispatch(instance, event, *arguments):
+async def dispatch(instance: Any, event: str, *arguments: Any) -> Any:
     """Calls a handler of an entrypoint's instance; only `fetch` may take fewer arguments than are given."""
     handler = getattr(instance, event)
     converted = [python_from_rpc(argument) for argument in arguments]
