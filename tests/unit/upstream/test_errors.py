@@ -221,6 +221,9 @@ ROWS = {
         "model_not_found",
         "model",
     ),
+    "unknown model, in words": Row(
+        404, {"message": "The model does not exist."}, NotFound, "model_not_found", "model"
+    ),
     "forbidden model": Row(
         403, openai_error("Model.AccessDenied", "Model access denied."), NotFound, "model_not_found", "model"
     ),

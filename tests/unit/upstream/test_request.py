@@ -135,7 +135,7 @@ def test_a_named_model_reaches_qwen_by_that_name(family: HostFamily, model: str)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_configured_aliases_are_replaced(family: HostFamily, named: str, model: str) -> None:
     body = json.dumps({"model": named, "messages": [HELLO]}).encode()
-    aliases = {"gpt-4o": "qwen3-max", "small": "gpt-4o", "round": "trip", "trip": "round"}
+    aliases = {"gpt-4o": "qwen3-max", "small": "gpt-4o", "round": "and", "and": "about", "about": "round"}
 
     prepared = prepare_raw(body, target(family, **aliases))
 
@@ -491,6 +491,15 @@ def test_merged_texts_keep_their_spelling() -> None:
 
     assert b'{"type":"text","text":"\\ud800\\u0041\xe4\xbd\xa0"}' in prepared
     assert b'{"type":"text","text":"\\/","y":1e400,"cache_control":{"type":"ephemeral"}}' in prepared
+
+
+def test_the_last_message_that_stays_is_marked_though_others_follow() -> None:
+    messages = [HELLO, {"role": "user", "content": "bye"}, {"role": "system", "content": "A"}]
+
+    prepared = prepare("portal", messages=messages, stream=True)["messages"]
+
+    bye = {"role": "user", "content": [text_part("bye", marked=True)]}
+    assert prepared == [system(text_part("A", marked=True)), HELLO, bye]
 
 
 @pytest.mark.parametrize("family", ["dashscope", "other"])
