@@ -1,0 +1,84 @@
+"""A page in headless Chromium that uses the OpenAI SDK from another origin: CORS, with and without a key."""
+
+import os
+import shutil
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.clients.node_clients import NODE_PROJECT
+from tests.clients.questions import DELTAS, MODEL, QUESTION, TEXT, simulate
+from tests.worker.conftest import CLIENT_KEY
+from tests.worker.harness.node_client import run_node
+from tests.worker.harness.runtime import Worker
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium: apt-get install chromium, or name one in CHROMIUM"
+)
+
+
+def test_lists_models_and_streams_a_chat(worker: Worker) -> None:
+    page = chat_in_browser(worker, CLIENT_KEY, **simulate(text=DELTAS, chunk_delay_ms=50))
+
+    assert page["console"] == []
+    assert MODEL in page["models"]
+    assert page["text"] == TEXT
+    assert page["seconds"] >= 0.2, "the stream came as a whole"
+    assert page["requestID"], "the page may not read x-request-id"
+
+
+def test_without_a_key(open_worker: Worker) -> None:
+    page = chat_in_browser(open_worker, "none", **simulate(text=DELTAS))
+
+    assert page["console"] == []
+    assert page["text"] == TEXT
+
+
+def test_is_told_of_a_wrong_key(worker: Worker) -> None:
+    error = chat_in_browser(worker, "another-key")["error"]
+
+    assert (error["class"], error["status"], error["code"]) == ("AuthenticationError", 401, "invalid_api_key")
+    assert error["requestID"]
+
+
+def test_is_told_of_an_error_of_qwen(worker: Worker) -> None:
+    error = chat_in_browser(worker, CLIENT_KEY, **simulate(name="context_length"))["error"]
+
+    assert (error["status"], error["code"]) == (400, "context_length_exceeded")
+
+
+def test_is_told_of_a_broken_stream(worker: Worker) -> None:
+    error = chat_in_browser(worker, CLIENT_KEY, **simulate(name="death_mid_stream"))["error"]
+
+    assert error["code"] == "stream_failed"
+
+
+def test_preflight_is_answered_without_a_key(worker: Worker) -> None:
+    asked = "authorization, content-type, x-stainless-arch, x-stainless-helper-method"
+    response = httpx.options(
+        f"{worker.openai_base_url}/chat/completions",
+        headers={
+            "origin": "https://app.example",
+            "access-control-request-method": "POST",
+            "access-control-request-headers": asked,
+        },
+    )
+
+    assert response.is_success
+    assert response.headers["access-control-allow-headers"] == asked
+    assert "POST" in response.headers["access-control-allow-methods"]
+
+
+def chat_in_browser(worker: Worker, key: str, **request: Any) -> Any:
+    """What the page reports after listing the models and streaming an answer to QUESTION."""
+    parameters = {
+        "executable": CHROMIUM,
+        "baseURL": worker.openai_base_url,
+        "apiKey": key,
+        "model": MODEL,
+        "request": {"messages": QUESTION, **request},
+    }
+    return run_node("browser.mjs", parameters, project=NODE_PROJECT)
