@@ -333,6 +333,15 @@ async def test_a_long_retry_after_of_the_endpoint_is_heeded_within_bounds() -> N
 
 
 @virtual
+async def test_a_refresh_token_that_does_not_rotate_goes_on_working() -> None:
+    isolate = Isolate(EXPIRED, kv=FakeKV())
+    isolate.endpoint.rotates = False
+    for number in (1, 2, 3):
+        assert (await isolate.acquire()).secret == f"access-{number}"
+        await asyncio.sleep(LIFETIME_SECONDS)
+
+
+@virtual
 async def test_tokens_too_short_lived_to_be_used_do_not_make_a_storm() -> None:
     isolate = Isolate(EXPIRED, kv=FakeKV())
     isolate.endpoint.lifetime_seconds = 5

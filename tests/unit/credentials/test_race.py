@@ -85,6 +85,16 @@ async def test_the_refused_ones_find_the_winners_login_though_their_place_shows_
 
 
 @virtual
+async def test_a_login_that_appears_in_kv_while_ours_is_refused_is_used() -> None:
+    kv, endpoint = FakeKV(), TokenEndpoint(live="another-0")
+    waiting = asyncio.ensure_future(Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire())
+    await asyncio.sleep(0.2)
+    kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
+    assert (await waiting).secret == "access-another-0"
+    assert len(endpoint.requests) == 1
+
+
+@virtual
 async def test_a_refused_isolate_goes_on_with_a_token_that_has_not_expired() -> None:
     kv, endpoint = FakeKV(), TokenEndpoint()
     blind = Cut(kv)

@@ -4,7 +4,7 @@ import asyncio
 import json
 
 from qwen_worker.credentials.manager import RECORD_KEY
-from qwen_worker.errors import CredentialsRejected
+from qwen_worker.errors import CredentialsRejected, RefreshPending
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import HOUR, FakeKV, Isolate, TokenEndpoint, login_json
 
@@ -106,6 +106,29 @@ async def test_an_hour_later_it_is_tried_once_more_because_the_endpoint_may_have
     isolate.endpoint.live = "refresh-0"
     await asyncio.sleep(HOUR + 60)
     assert (await isolate.acquire()).secret == "access-refresh-1"
+
+
+@virtual
+async def test_a_refresh_token_that_works_again_is_no_longer_held_to_be_dead() -> None:
+    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    await isolate.error()
+    await asyncio.sleep(HOUR + 60)
+    isolate.endpoint.live, isolate.endpoint.rotates = "refresh-0", False
+    assert (await isolate.acquire()).secret == "access-1"
+    assert (await isolate.describe())["state"] == "ready"
+
+
+@virtual
+async def test_while_kv_cannot_be_read_no_login_is_called_dead() -> None:
+    kv = FakeKV()
+    kv.fail_reads = float("inf")
+    isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
+    for _ in range(10):
+        assert isinstance(await isolate.error(), RefreshPending)
+        await asyncio.sleep(20)
+    assert len(isolate.endpoint.requests) == 1
+    kv.fail_reads = 0
+    assert isinstance(await isolate.error(), CredentialsRejected)
 
 
 @virtual

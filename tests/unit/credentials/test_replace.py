@@ -51,6 +51,18 @@ async def test_a_refusal_during_a_background_refresh_waits_for_it() -> None:
 
 
 @virtual
+async def test_a_refusal_during_a_mere_look_into_kv_is_followed_by_a_refresh() -> None:
+    kv = FakeKV()
+    kv.fail_reads = float("inf")
+    isolate = Isolate(kv=kv)
+    await isolate.acquire()
+    await asyncio.sleep(20)
+    refused = await isolate.acquire()
+    assert isolate.background.tasks
+    assert (await isolate.replace(refused)).secret == "access-refresh-1"
+
+
+@virtual
 async def test_a_token_refused_straight_after_its_refresh_means_that_the_oauth_tier_is_closed() -> None:
     isolate = Isolate(kv=FakeKV())
     fresh = await isolate.replace(await isolate.acquire())

@@ -108,6 +108,37 @@ async def test_a_late_write_does_not_replace_a_newer_token() -> None:
 
 
 @virtual
+async def test_a_late_write_does_not_replace_the_login_of_a_newer_secret() -> None:
+    kv = FakeKV()
+    isolate = Isolate(EXPIRED, kv=kv)
+    first = await isolate.acquire()
+    await asyncio.sleep(HOUR)
+    kv.fail_writes = 2
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    newer = {
+        "access_token": "access-new-0",
+        "refresh_token": "new-0",
+        "secret_fingerprint": "a newer secret's",
+    }
+    kv.values[RECORD_KEY] = json.dumps(newer)
+    await isolate.background.drain()
+    assert kv.record["refresh_token"] == "new-0"
+
+
+@virtual
+async def test_while_a_write_is_repeated_requests_start_nothing_of_their_own() -> None:
+    kv = FakeKV()
+    kv.fail_writes = float("inf")
+    isolate = Isolate(EXPIRED, kv=kv)
+    await isolate.acquire()
+    await isolate.background.drain()
+    await asyncio.sleep(60)
+    before = isolate.background.spawned
+    await asyncio.gather(*(isolate.acquire() for _ in range(50)))
+    assert isolate.background.spawned == before + 1
+
+
+@virtual
 async def test_the_successor_alone_is_enough_for_the_others() -> None:
     kv, endpoint = FakeKV(), TokenEndpoint()
     await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()

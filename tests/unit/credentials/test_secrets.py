@@ -102,13 +102,18 @@ async def test_a_secret_newer_than_the_predecessors_record_wins() -> None:
     assert (await Isolate(NEW, kv=kv).acquire()).secret == "access-new-0"
 
 
+@pytest.mark.parametrize("record_expired_before_seconds", [20, 5])
 @pytest.mark.parametrize("live", ["refresh-7", "new-0"])
 def test_if_the_predecessors_record_and_the_secret_cannot_be_told_apart_the_live_one_is_found(
-    live: str,
+    live: str, record_expired_before_seconds: int
 ) -> None:
     @virtual
     async def story() -> None:
-        record = login_json(access="access-refresh-7", refresh="refresh-7", expires_in_seconds=-20)
+        record = login_json(
+            access="access-refresh-7",
+            refresh="refresh-7",
+            expires_in_seconds=-record_expired_before_seconds,
+        )
         env = {"QWEN_CLI_AUTH": login_json(access="access-new-0", refresh="new-0", expires_in_seconds=-10)}
         isolate = Isolate(env, kv=FakeKV({RECORD_KEY: record}), endpoint=TokenEndpoint(live=live))
         assert (await isolate.acquire()).secret in ("access-refresh-8", "access-new-1")

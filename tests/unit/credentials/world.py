@@ -71,6 +71,7 @@ class TokenEndpoint:
         self.delay_seconds = 0.3
         self.lifetime_seconds: float | None = LIFETIME_SECONDS
         self.extra: dict[str, Any] = {}
+        self.rotates = True
         self.faults: list[Fault] = []
         self.spent: list[str] = []
         self.refused = 0
@@ -103,6 +104,10 @@ class TokenEndpoint:
 
     def _rotate(self, sent: str) -> Answer:
         self.spent.append(sent)
+        if not self.rotates:
+            return Answer(
+                200, json.dumps({"access_token": f"access-{len(self.spent)}", "expires_in": 6 * HOUR})
+            )
         stem, _, number = sent.rpartition("-")
         generation = int(number) + 1
         self.live = f"{stem}-{generation}"
@@ -173,8 +178,10 @@ class TaskBackground:
 
     def __init__(self) -> None:
         self.tasks: set[asyncio.Task[None]] = set()
+        self.spawned = 0
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.spawned += 1
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
