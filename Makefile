@@ -3,7 +3,7 @@ RUN := .venv/bin/python
 export PORT HOST STATE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-unit test-worker lint fmt bench deploy test-production
+.PHONY: help setup dev test test-unit test-worker lint fmt bench deploy test-production test-pyodide test-clients
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -17,7 +17,7 @@ dev: setup ## serve the Worker on http://127.0.0.1:8787 (PORT=, HOST=, STATE=)
 test: test-unit test-worker ## run every test
 
 test-unit: setup
-	$(RUN) -m pytest tests --ignore=tests/worker --ignore=tests/clients -n auto
+	$(RUN) -m pytest tests --ignore=tests/worker --ignore=tests/clients --ignore=tests/production -n auto
 
 test-worker: setup
 	$(RUN) -m pytest tests/worker
@@ -25,6 +25,14 @@ test-worker: setup
 test-production: setup ## run the worker tests on production's runtime (needs uv, Node.js 22 and full internet access)
 	@$(PYTHON) tools/setup_environment.py --deploy
 	QWEN_WORKER_RUNTIME=production $(RUN) -m pytest tests/worker --timeout=900
+
+test-pyodide: setup ## run the Worker's code on the Pyodides of production, and prepare a deployment
+	@$(PYTHON) tools/setup_environment.py --production
+	$(RUN) -m pytest tests/production --timeout=180
+
+test-clients: setup ## run real clients against the Worker: LangChain, Vercel AI SDK, LiteLLM, Chromium, ...
+	@$(PYTHON) -m tests.clients.install
+	.venv-clients/bin/python -m pytest tests/clients
 
 lint: setup ## check style and types
 	$(RUN) -m ruff check .

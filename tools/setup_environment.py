@@ -29,14 +29,18 @@ PIP = "pip==26.3"
 
 DEVELOPMENT_NODE_PROJECTS = (ROOT / "tools" / "embedded-runtime", ROOT / "tests" / "worker" / "node")
 DEPLOY_NODE_PROJECTS = (ROOT,)
+PRODUCTION_NODE_PROJECTS = (ROOT, ROOT / "tests" / "production")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Sets up for development, or with `--deploy` for a deployment."""
+    """Sets up for development, with `--deploy` for a deployment, with `--production` for tests/production."""
     check_python()
     if "--deploy" in arguments:
         check_node(DEPLOY_NODE_MAJOR, "to deploy (wrangler 4 needs it)")
         projects: Sequence[Path] = DEPLOY_NODE_PROJECTS
+    elif "--production" in arguments:
+        check_node(MINIMUM_NODE_MAJOR, "to run Pyodide")
+        projects = PRODUCTION_NODE_PROJECTS
     else:
         check_node(MINIMUM_NODE_MAJOR, "to run the Worker locally")
         projects = DEVELOPMENT_NODE_PROJECTS

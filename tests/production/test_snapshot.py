@@ -36,7 +36,7 @@ def newest() -> PyodideRuntime:
 def test_a_live_javascript_object_is_refused(
     newest: PyodideRuntime, python_modules: Path, tmp_path: Path, statement: str
 ) -> None:
-    with pytest.raises(WorkerNotStarted, match="Can't serialize top-level variable: (Object|Array)"):
+    with pytest.raises(WorkerNotStarted, match=r"Can't serialize top-level variable: (Object|Array)"):
         start(newest, python_modules, tmp_path, statement)
 
 

@@ -3,8 +3,8 @@
 from inspect import isawaitable
 from typing import Any
 
-from pyodide.code import relaxed_call  # type: ignore[attr-defined]
-from workers import python_from_rpc, python_to_rpc  # type: ignore[attr-defined]
+from pyodide.code import relaxed_call  # type: ignore[attr-defined,unused-ignore]
+from workers import python_from_rpc, python_to_rpc  # type: ignore[attr-defined,unused-ignore]
 
 
 async def dispatch(instance: Any, event: str, *arguments: Any) -> Any:
