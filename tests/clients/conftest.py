@@ -1,7 +1,7 @@
 """Third-party clients against the Worker on the real workerd, with a simulated Qwen behind it.
 
-The clients are installed by `make test-clients`, into an environment of their own; without them pytest passes over
-this folder.
+The clients are installed by `make test-clients`, into an environment of their own; without them pytest passes
+over this folder.
 """
 
 import importlib.util

@@ -1,6 +1,7 @@
 """LangChain: its standard integration tests for chat models, with ChatOpenAI pointed at the Worker.
 
-They are made for real models. What a model would have to understand, the simulated Qwen is told beforehand (ANSWERS).
+They are made for real models. What a model would have to understand, the simulated Qwen is told beforehand
+(ANSWERS).
 """
 
 import base64
@@ -46,7 +47,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     },
     "test_json_mode": {"text": ['{"setup": "Why did the cat', ' sit?", "punchline": "It was tired."}']},
 }
-"""What Qwen answers in these tests, as a fault of the simulator; in the others the simulator's own words do."""
+"""What Qwen answers in these tests, as a fault of the simulator; in the others its own words do."""
 
 
 class TestChatOpenAI(ChatModelIntegrationTests):

@@ -23,7 +23,7 @@ from tests.worker.harness.runtime import Worker
 
 # Otherwise the import downloads a list of prices.
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-import litellm  # noqa: E402
+import litellm
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -80,9 +80,7 @@ async def test_streams_asynchronously(worker: Worker) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_calls_tools(worker: Worker, stream: bool) -> None:
     answer = litellm.completion(
-        **options(
-            worker, tools=[WEATHER_TOOL], stream=stream, extra_body=simulate(tool_calls=PARALLEL_CALLS)
-        )
+        **options(worker, tools=[WEATHER_TOOL], stream=stream, extra_body=simulate(tool_calls=PARALLEL_CALLS))
     )
 
     completion = litellm.stream_chunk_builder(list(answer)) if stream else answer

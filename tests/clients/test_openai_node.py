@@ -39,9 +39,7 @@ def test_completes(worker: Worker) -> None:
 
 
 def test_streams(worker: Worker) -> None:
-    reported = run_openai(
-        "stream", worker, stream_options={"include_usage": True}, **simulate(text=DELTAS)
-    )
+    reported = run_openai("stream", worker, stream_options={"include_usage": True}, **simulate(text=DELTAS))
 
     chunks = reported["chunks"]
     assert "".join(c["delta"].get("content") or "" for chunk in chunks for c in chunk["choices"]) == TEXT
@@ -56,9 +54,7 @@ def test_stream_helper(worker: Worker) -> None:
 
 
 def test_stream_helper_assembles_parallel_tool_calls(worker: Worker) -> None:
-    reported = run_openai(
-        "streamHelper", worker, tools=[WEATHER_TOOL], **simulate(tool_calls=PARALLEL_CALLS)
-    )
+    reported = run_openai("streamHelper", worker, tools=[WEATHER_TOOL], **simulate(tool_calls=PARALLEL_CALLS))
 
     calls = reported["completion"]["choices"][0]["message"]["tool_calls"]
     assert [json.loads(call["function"]["arguments"])["city"] for call in calls] == CITIES
@@ -110,9 +106,9 @@ def test_invalid_parameter(worker: Worker) -> None:
 
 
 def test_exhausted_quota_is_told_at_once(impatient_worker: Worker, simulator: QwenSimulator) -> None:
-    error = run_openai("complete", impatient_worker, **simulate("node-quota", name="insufficient_quota_daily"))[
-        "error"
-    ]
+    error = run_openai(
+        "complete", impatient_worker, **simulate("node-quota", name="insufficient_quota_daily")
+    )["error"]
 
     assert (error["class"], error["code"]) == ("RateLimitError", "insufficient_quota")
     assert len(simulator.find("node-quota")) == 1

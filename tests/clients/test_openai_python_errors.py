@@ -1,4 +1,4 @@
-"""openai-python: what its users are told when something goes wrong, and when the SDK tries again by itself."""
+"""openai-python: what its users are told when something goes wrong, and when the SDK itself tries again."""
 
 import time
 from typing import Any
@@ -62,7 +62,9 @@ def test_too_long_a_context(client: OpenAI) -> None:
     "call",
     [
         pytest.param(lambda client: client.embeddings.create(model=MODEL, input="text"), id="embeddings"),
-        pytest.param(lambda client: client.completions.create(model=MODEL, prompt="def f("), id="completions"),
+        pytest.param(
+            lambda client: client.completions.create(model=MODEL, prompt="def f("), id="completions"
+        ),
         pytest.param(lambda client: client.responses.create(model=MODEL, input="Hello"), id="responses"),
     ],
 )
@@ -173,10 +175,9 @@ def test_error_in_the_middle_of_a_stream(client: OpenAI, fault: dict[str, Any]) 
         model=MODEL, messages=QUESTION, stream=True, extra_body=simulate(None, **fault)
     )
 
-    received: list[str] = []
+    texts = (choice.delta.content for chunk in stream for choice in chunk.choices)
+    assert next(text for text in texts if text)
     with pytest.raises(openai.APIError) as raised:
-        for chunk in stream:
-            received += [choice.delta.content or "" for choice in chunk.choices]
+        list(texts)
 
-    assert "".join(received)
     assert raised.value.message

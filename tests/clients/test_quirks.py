@@ -1,8 +1,8 @@
 """What Qwen's streams have that OpenAI's do not, and which client minds.
 
-The quirks marked as DashScope's are in examples of its own documentation and in users' recordings; they must not
-disturb any client. The others have been seen at some host of Qwen's models, or are suspected; each client that fails
-because of one is named here and in docs/clients.md.
+The quirks marked as DashScope's are in recordings of its streams; they must not disturb any client. Others
+were seen at some host of Qwen's models, or are suspected; each client that fails because of one is named
+here and in docs/clients.md.
 """
 
 import json
@@ -22,7 +22,7 @@ from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.runtime import Worker
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-import litellm  # noqa: E402
+import litellm
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -68,17 +68,17 @@ def text_stream(**fields: Any) -> list[Json]:
     return [*(chunk(delta, **fields) for delta in deltas), chunk({}, "stop", **fields)]
 
 
-def call_stream(
-    function: Json | None = None, finish_reason: str = "tool_calls", **fields: Any
-) -> list[Json]:
+def call_stream(function: Json | None = None, finish_reason: str = "tool_calls", **fields: Any) -> list[Json]:
     """A stream of CALLS whose later fragments have `fields`, and `function` besides the arguments."""
     chunks = [chunk({"role": "assistant", "content": None})]
     for index, (name, arguments) in enumerate(CALLS):
         text = json.dumps(arguments)
         first = {"name": name, "arguments": text[:9]}
         chunks.append(call_chunk(index, id=f"call_{index}", type="function", function=first))
-        for rest in (text[9:20], text[20:]):
-            chunks.append(call_chunk(index, **fields, function={**(function or {}), "arguments": rest}))
+        chunks += [
+            call_chunk(index, **fields, function={**(function or {}), "arguments": rest})
+            for rest in (text[9:20], text[20:])
+        ]
     return [*chunks, chunk({}, finish_reason)]
 
 
