@@ -238,6 +238,7 @@ class Renewal:
             try:
                 found = await store.read_successor(spent)
             except (StoreError, CorruptRecord) as error:
+                state.kv_unreadable = True
                 log.warning("KV failed", operation="read", error=str(error))
                 found = None
             if (
@@ -258,8 +259,9 @@ class Renewal:
     async def _judge(self, spent: str, token: OAuthToken, runtime: Runtime, log: Log) -> None:
         """Decides whether a refusal is final, or whether KV could still be hiding another isolate's login.
 
-        A login that was never rotated is not waited for: another isolate can only have spent it in the
-        moments since it was configured, and a dead one should say so at once.
+        A login that was never rotated is not waited for: another isolate can have spent it only if this is
+        the very first refresh since it was configured, and a dead one should say so at once. Should it be
+        wrong, every later request looks into KV again.
         """
         state, store = self._state, self._memory.store(runtime)
         refusal = state.refusals[spent]

@@ -132,6 +132,20 @@ async def test_while_kv_cannot_be_read_no_login_is_called_dead() -> None:
 
 
 @virtual
+async def test_a_failing_read_of_the_successor_makes_no_login_dead() -> None:
+    kv, endpoint = FakeKV(), TokenEndpoint()
+    await Isolate(DEAD, kv=kv, endpoint=endpoint).acquire()
+    kv.hide = {RECORD_KEY}
+    kv.fail_keys = {key for key in kv.values if "successor" in key}
+    isolate = Isolate(DEAD, kv=kv, endpoint=endpoint)
+    assert isinstance(await isolate.error(), RefreshPending)
+    kv.fail_keys = set()
+    await asyncio.sleep(5)
+    assert (await isolate.acquire()).secret == "access-refresh-1"
+    assert endpoint.refused == 1
+
+
+@virtual
 async def test_nothing_is_deleted_or_overwritten() -> None:
     record = login_json(access="access-x", refresh="dead-0", expires_in_seconds=-10)
     kv = FakeKV({RECORD_KEY: record})

@@ -132,6 +132,8 @@ class FakeKV:
         self.writes: list[tuple[int, str, str]] = []
         self.fail_reads: float = 0
         self.fail_writes: float = 0
+        self.fail_keys: set[str] = set()
+        """Keys that cannot be read."""
         self.hide: set[str] = set()
         """Keys whose current value cannot be seen here yet; they read as missing."""
         self.shown: dict[str, str] = {}
@@ -141,7 +143,7 @@ class FakeKV:
     async def get(self, key: str) -> str | None:
         self.reads[key] += 1
         await asyncio.sleep(0.01)
-        if self.fail_reads > 0:
+        if self.fail_reads > 0 or key in self.fail_keys:
             self.fail_reads -= 1
             raise StoreError("Error")
         if key in self.shown:
