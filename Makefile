@@ -1,9 +1,9 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
-export PORT HOST STATE
+export PORT HOST STATE URL FILE SECRET
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-unit test-worker lint fmt bench deploy test-production test-pyodide test-clients
+.PHONY: help setup dev test test-unit test-worker lint fmt bench doctor deploy login-secret test-production test-pyodide test-clients
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -46,5 +46,11 @@ fmt: setup ## format the Python files
 bench: setup ## measure CPU, latency and memory against the yardsticks
 	$(RUN) -m bench
 
-deploy: ## deploy to Cloudflare
-	@$(PYTHON) -m tools.deploy
+doctor: ## find what is wrong with this machine, .dev.vars or a gateway (URL=)
+	@PYTHONPATH=src $(PYTHON) -m tools.doctor
+
+deploy: ## deploy to Cloudflare (ARGS=--dry-run: everything but that)
+	@$(PYTHON) -m tools.deploy $(ARGS)
+
+login-secret: ## make the Qwen Code CLI's login a secret of the deployed Worker (FILE=, SECRET=)
+	@PYTHONPATH=src $(PYTHON) -m tools.put_login

@@ -1,26 +1,98 @@
-"""`make deploy`: checks what a deployment needs and hands over to pywrangler.
+"""`make deploy`: says what is missing before anything is sent, and hands over to pywrangler.
 
 pywrangler vendors the Workers SDK with uv and then runs the wrangler that package.json pins. Arguments are
-passed on: `python3 -m tools.deploy --dry-run`.
+passed on; with `--dry-run` nothing is sent, so nothing of Cloudflare is asked for either.
 """
 
+from __future__ import annotations
+
 import os
-import shutil
+import re
 import sys
+from typing import TYPE_CHECKING
 
 from tools import setup_environment
+from tools.findings import Finding, error, note, ok, report, warning
 from tools.repository import ROOT
+from tools.toolchain import deployment_tools
+from tools.wrangler import LOGIN_REMEDY, is_logged_in, secret_names
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+_CREDENTIAL = re.compile(r"(QWEN_CLI_AUTH|QWEN_API_KEY)(_\d+)?")
 
 
 def main() -> None:
-    """Replaces itself with `pywrangler deploy`, or ends with a message about what is missing."""
+    """Replaces itself with `pywrangler deploy`, or ends with 1 after saying what is missing."""
     setup_environment.check_python()
-    uv = shutil.which("uv")
-    if uv is None:
-        sys.exit("deploy: uv is needed to deploy a Python Worker: https://docs.astral.sh/uv/")
+    arguments = sys.argv[1:]
+    print("Before the deployment")
+    stop_at_errors(deployment_tools())
     setup_environment.main(["--deploy"])
+    if "--dry-run" not in arguments:
+        stop_at_errors([login_finding(logged_in=is_logged_in())])
+        report(secret_findings(secret_names(), plain_variables()))
     os.chdir(ROOT)
-    os.execv(uv, [uv, "run", "--only-group", "dev", "pywrangler", "deploy", *sys.argv[1:]])  # noqa: S606
+    command = ["uv", "run", "--only-group", "dev", "pywrangler", "deploy", *arguments]
+    os.execvp(command[0], command)  # noqa: S606
+
+
+def stop_at_errors(findings: list[Finding]) -> None:
+    """Prints findings; ends the program if one of them is an error."""
+    if report(findings):
+        sys.exit("deploy: nothing was sent")
+
+
+def login_finding(*, logged_in: bool) -> Finding:
+    """Whether wrangler may act for an account at Cloudflare."""
+    if logged_in:
+        return ok("logged in to Cloudflare")
+    return error("wrangler is not logged in to Cloudflare, or cannot reach it", LOGIN_REMEDY)
+
+
+def secret_findings(secrets: Collection[str] | None, variables: Collection[str]) -> list[Finding]:
+    """Which secrets the gateway will miss. None of this stops a deployment: they can be set afterwards.
+
+    `secrets` are the names of those that are set, None where the Worker is not there yet; `variables` are the
+    names under `[vars]` in wrangler.toml.
+    """
+    if secrets is None:
+        return [
+            note(
+                "no Worker of this name yet: this deployment makes it, without credentials and without client keys",
+                "then set: npx wrangler secret put OPENAI_API_KEY, and make login-secret "
+                "or npx wrangler secret put QWEN_API_KEY",
+            )
+        ]
+    names = {*secrets, *variables}
+    findings = []
+    if any(_CREDENTIAL.fullmatch(name) for name in names):
+        findings.append(ok("a credential for Qwen is set"))
+    else:
+        findings.append(
+            warning(
+                "no credential for Qwen is set: requests will be answered with 503 credentials_missing",
+                "make login-secret, or: npx wrangler secret put QWEN_API_KEY",
+            )
+        )
+    if "OPENAI_API_KEY" in names:
+        findings.append(ok("OPENAI_API_KEY is set"))
+    else:
+        findings.append(
+            warning(
+                "OPENAI_API_KEY is not set: anyone who finds the URL can use your account",
+                "npx wrangler secret put OPENAI_API_KEY",
+            )
+        )
+    return findings
+
+
+def plain_variables() -> set[str]:
+    """The names under `[vars]` in wrangler.toml."""
+    from tools.worker_config import production_config  # needs Python 3.11
+
+    return set(production_config().get("vars", {}))
 
 
 if __name__ == "__main__":
