@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import js
-from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
+from pyodide.ffi import JsException, create_once_callable, create_proxy
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
@@ -242,14 +242,14 @@ class WorkerFetcher:
         controller = js.AbortController.new()
         abort = controller.abort.bind(controller)
         timer = js.setTimeout(abort, headers_timeout_ms)
-        signal = controller.signal
         if total_timeout_ms is not None:
-            signal = js.AbortSignal.any(to_js([signal, js.AbortSignal.timeout(total_timeout_ms)]))
+            # Never cleared: it ends with the request. Combined signals would cost half a millisecond.
+            js.setTimeout(abort, total_timeout_ms)
         options = {
             "method": request.method,
             "headers": request.headers,
             "redirect": "manual",
-            "signal": signal,
+            "signal": controller.signal,
         }
         if request.body is not None:
             options["body"] = request.body
