@@ -97,6 +97,18 @@ def with_empty_function() -> list[Json]:
     return [*chunks[:4], empty[0], *chunks[4:7], empty[1], chunks[7]]
 
 
+def with_index(index: int | None) -> list[Json]:
+    """A stream of CALLS whose fragments all have this index, or none."""
+    chunks = call_stream()
+    for each in chunks[1:-1]:
+        (fragment,) = each["choices"][0]["delta"]["tool_calls"]
+        if index is None:
+            del fragment["index"]
+        else:
+            fragment["index"] = index
+    return chunks
+
+
 NULLS = dict.fromkeys(("reasoning_content", "tool_calls", "function_call", "refusal", "audio"))
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
 
@@ -122,7 +134,11 @@ QUIRKS: dict[str, list[Json]] = {
     "later fragments restate the name as empty": call_stream({"name": ""}, id="", type="function"),
     "later fragments restate the name": call_stream({"name": "get_weather"}),
     "later fragments restate the type as null": call_stream(id=None, type=None),
+    "the index is 0 for every call": with_index(0),
+    "fragments have no index": with_index(None),
     "the last delta is null": [*text_stream()[:-1], chunk(None, "stop")],
+    "a usage chunk that nobody asked for": [*text_stream(), {**chunk({}), "choices": [], "usage": USAGE}],
+    "created is a string": text_stream(created="1700000000"),
 }
 
 
@@ -217,7 +233,11 @@ FAILING = {
     "later fragments restate the name as empty": {"openai-node .stream()"},
     "later fragments restate the name": {"openai-python", "openai-python .stream()", "LangChain"},
     "later fragments restate the type as null": {"openai-python .stream()", "openai-node .stream()"},
+    "the index is 0 for every call": set(CLIENTS) - {"Vercel AI SDK"},
+    "fragments have no index": set(CLIENTS) - {"Vercel AI SDK"},
     "the last delta is null": {"openai-python", "openai-python .stream()"},
+    "a usage chunk that nobody asked for": {"openai-python"},
+    "created is a string": {"Vercel AI SDK"},
 }
 """Who cannot read what. With openai-node it takes a tool that is `strict`, as zodFunction makes it."""
 

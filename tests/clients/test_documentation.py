@@ -1,0 +1,89 @@
+"""The snippets of docs/clients.md and of README's section on clients, run as they stand there."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.clients.node_clients import NODE_PROJECT
+from tests.worker.conftest import CLIENT_KEY
+from tests.worker.harness.runtime import Worker
+from tools.repository import ROOT
+
+DOCUMENTED_URL = "http://127.0.0.1:8787"
+COMMANDS = {
+    "python": [sys.executable, "-"],
+    "js": ["node", "--input-type=module", "-"],
+    "sh": ["bash", "-euo", "pipefail", "-s"],
+}
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+class Snippet(NamedTuple):
+    """A block of code, its language, and the heading it is under."""
+
+    heading: str
+    language: str
+    code: str
+
+
+def snippets(path: Path, section: str = "") -> list[Snippet]:
+    """The blocks in the languages of COMMANDS; with `section`, those under this heading."""
+    text = path.read_text()
+    if section:
+        text = text.split(f"\n{section}\n", 1)[1].split("\n## ", 1)[0]
+    found = []
+    for block in _BLOCK.finditer(text):
+        headings = _HEADING.findall(text[: block.start()])
+        if block[1] in COMMANDS:
+            found.append(Snippet(headings[-1] if headings else section, block[1], block[2]))
+    return found
+
+
+CLIENTS_SNIPPETS = snippets(ROOT / "docs" / "clients.md")
+README_SNIPPETS = snippets(ROOT / "README.md", "## Clients")
+
+
+def test_there_are_snippets_to_test() -> None:
+    assert len(CLIENTS_SNIPPETS) >= 9
+    assert README_SNIPPETS
+
+
+@pytest.mark.parametrize("snippet", CLIENTS_SNIPPETS, ids=lambda snippet: snippet.heading)
+def test_snippet_of_the_list_of_clients(worker: Worker, snippet: Snippet, tmp_path: Path) -> None:
+    assert_answers(snippet, worker, tmp_path)
+
+
+@pytest.mark.parametrize("snippet", README_SNIPPETS, ids=lambda snippet: snippet.language)
+def test_snippet_of_the_readme(open_worker: Worker, snippet: Snippet, tmp_path: Path) -> None:
+    assert_answers(snippet, open_worker, tmp_path)
+
+
+def assert_answers(snippet: Snippet, worker: Worker, directory: Path) -> None:
+    """The snippet, pointed at this Worker and with its key, prints what Qwen answers."""
+    assert DOCUMENTED_URL in snippet.code
+    code = snippet.code.replace(DOCUMENTED_URL, worker.base_url).replace("your-key", CLIENT_KEY)
+    result = subprocess.run(
+        COMMANDS[snippet.language],
+        input=code,
+        cwd=NODE_PROJECT,
+        env={
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HOME": str(directory),
+            "LLM_USER_PATH": str(directory),
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+        },
+        capture_output=True,
+        text=True,
+        timeout=45,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    # A stream that is printed as it comes has a JSON document around each word.
+    assert "simulator" in result.stdout
