@@ -60,7 +60,7 @@ def secret_findings(secrets: Collection[str] | None, variables: Collection[str])
     if secrets is None:
         return [
             note(
-                "no Worker of this name yet: this deployment makes it, without credentials and without client keys",
+                "no Worker of this name yet: this deployment makes it, without credentials or client keys",
                 "then set: npx wrangler secret put OPENAI_API_KEY, and make login-secret "
                 "or npx wrangler secret put QWEN_API_KEY",
             )

@@ -143,7 +143,7 @@ def _models_findings(url: str, key: str | None) -> list[Finding]:
     except Unreachable as problem:
         return [error(f"/v1/models does not answer: {problem}", "look into the log: npx wrangler tail")]
     if models.status == 200 and isinstance(models.body, dict):
-        listed = ok(f"/v1/models lists {len(models.body.get('data', []))} models")
+        listed = ok(f"models listed at /v1/models: {len(models.body.get('data', []))}")
         if key is not None:
             return [listed]
         return [listed, warning("it serves anyone, without a key", "set OPENAI_API_KEY: README, Security")]

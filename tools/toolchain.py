@@ -22,8 +22,6 @@ def development_tools() -> list[Finding]:
     major = node_major()
     if major is not None and MINIMUM_NODE_MAJOR <= major < DEPLOY_NODE_MAJOR:
         findings.append(note(f"only deploying needs Node.js {DEPLOY_NODE_MAJOR} or newer"))
-    if shutil.which("make") is None:
-        findings.append(error("make is missing", "install it with the system's package manager"))
     findings.append(
         _uv() if shutil.which("uv") else note("uv is missing; only deploying needs it", UV_REMEDY)
     )

@@ -1,0 +1,303 @@
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.tools.checkout import Checkout
+from tools import doctor
+from tools.network import free_port
+
+CLIENT_KEY = "test-client-key"
+SECRETS = ("access-token-1", "refresh-token-1", "test-api-key", CLIENT_KEY, "sk-sp-test")
+HEALTHY = {
+    "status": "ok",
+    "uptime": 1,
+    "version": "qwen-worker-1.0.0",
+    "credentials": {"kind": "oauth", "state": "ready"},
+}
+MODELS = {"object": "list", "data": [{"id": "qwen3-coder-plus"}]}
+
+StartGateway = Callable[..., str]
+
+
+class Examination(NamedTuple):
+    """What a run of the doctor has printed, and its exit code."""
+
+    exit_code: int
+    text: str
+
+    def of_level(self, level: str) -> list[str]:
+        """The findings of a level."""
+        lines = [line.strip() for line in self.text.splitlines()]
+        return [line[len(level) :].strip() for line in lines if line.split()[:1] == [level]]
+
+
+class Machine:
+    """A machine with a checkout on it, and nothing but the players on its PATH."""
+
+    def __init__(
+        self, checkout: Checkout, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.checkout = checkout
+        self.home = checkout.root.parent / "home"
+        self._capsys = capsys
+        self._patch = patch
+        patch.setattr(doctor, "DEV_VARS", checkout.root / ".dev.vars")
+        patch.setenv("HOME", str(self.home))
+        patch.setenv("PORT", str(free_port()))
+        for name in ("HOST", "URL", "OPENAI_API_KEY"):
+            patch.delenv(name, raising=False)
+
+    def dev_vars(self, content: str | bytes, mode: int = 0o600) -> None:
+        file = self.checkout.root / ".dev.vars"
+        file.write_bytes(content.encode() if isinstance(content, str) else content)
+        file.chmod(mode)
+
+    def examine(self, url: str = "", *, tools: bool = False, **variables: str) -> Examination:
+        """Runs the doctor; the programs are looked at only if `tools`, because that takes a while."""
+        if tools:
+            self._patch.setenv("PATH", str(self.checkout.path))
+        else:
+            self._patch.setattr(doctor, "development_tools", list)
+        for name, value in {"URL": url, **variables}.items():
+            self._patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            doctor.main()
+        text = self._capsys.readouterr().out
+        assert not any(secret in text for secret in SECRETS)
+        assert isinstance(ended.value.code, int)
+        return Examination(ended.value.code, text)
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Machine:
+    return Machine(Checkout(tmp_path), monkeypatch, capsys)
+
+
+@pytest.fixture
+def start_gateway() -> Iterator[StartGateway]:
+    """Plays a gateway: `start_gateway({path: (status, body)}, key="...")` returns its address."""
+    with ExitStack() as cleanup:
+
+        def start(answers: dict[str, tuple[int, Any]], key: str | None = None) -> str:
+            class Handler(http.server.BaseHTTPRequestHandler):
+                def do_GET(self) -> None:
+                    status, body = answers.get(self.path, (404, {}))
+                    if key and self.path != "/health" and self.headers["authorization"] != f"Bearer {key}":
+                        status, body = 401, {}
+                    self.send_response(status)
+                    if 300 <= status < 400:
+                        self.send_header("location", body)
+                    self.end_headers()
+                    self.wfile.write(body.encode() if isinstance(body, str) else json.dumps(body).encode())
+
+                def log_message(self, *_: Any) -> None:
+                    pass
+
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+            cleanup.callback(server.server_close)
+            cleanup.callback(server.shutdown)
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+            return f"http://127.0.0.1:{server.server_port}"
+
+        yield start
+
+
+def login(**changes: Any) -> str:
+    members = {
+        "access_token": "access-token-1",
+        "refresh_token": "refresh-token-1",
+        "expiry_date": int((time.time() + 3 * 3600 - 1) * 1000),
+        **changes,
+    }
+    return json.dumps(members)
+
+
+def test_a_fresh_clone_is_well(machine: Machine) -> None:
+    examination = machine.examine(tools=True)
+
+    assert examination.exit_code == 0, examination.text
+    assert examination.of_level("error") == []
+    assert any("Node.js v22.12.0" in text for text in examination.of_level("ok"))
+    assert "make dev serves a simulated Qwen" in examination.text
+    assert "doctor: all is well" in examination.text
+
+
+def test_make_runs_it(machine: Machine) -> None:
+    result = machine.checkout.make("doctor", f"PORT={free_port()}")
+
+    assert result.returncode == 0, result.stdout
+    assert "doctor: all is well" in result.stdout
+
+
+def test_tools_that_are_missing_or_old_are_named(machine: Machine) -> None:
+    machine.checkout.remove("uv")
+    machine.checkout.versions({"node": "v16.20.2"})
+
+    examination = machine.examine(tools=True)
+
+    assert examination.exit_code == 1
+    assert any("Node.js v16.20.2 is too old" in text for text in examination.of_level("error"))
+    assert any("uv is missing; only deploying needs it" in text for text in examination.of_level("note"))
+
+
+def test_good_configuration_is_recognised(machine: Machine) -> None:
+    machine.dev_vars(f"QWEN_CLI_AUTH='{login()}'\nOPENAI_API_KEY={CLIENT_KEY},second\nLOG_LEVEL=debug\n")
+
+    examination = machine.examine()
+
+    assert examination.exit_code == 0, examination.text
+    assert examination.of_level("warning") == []
+    assert any("access token valid for 2 h 59 min" in text for text in examination.of_level("ok"))
+    assert "OPENAI_API_KEY: 2 client keys" in examination.text
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "said"),
+    [
+        ("OPENAI_KEY=test-client-key", "error", "OPENAI_KEY is no variable of the Worker"),
+        ("qwen_api_key=test-api-key", "error", "qwen_api_key is no variable"),
+        ("MY_OWN_THING=1", "warning", "MY_OWN_THING is no variable"),
+        ("LOG_LEVEL=loud", "error", "LOG_LEVEL cannot be used"),
+        ("OPENAI_BASE_URL=dashscope", "error", "OPENAI_BASE_URL cannot be used"),
+        ("QWEN_CLI_AUTH={\n", "error", "QWEN_CLI_AUTH cannot be used"),
+        ('QWEN_CLI_AUTH={\n"access_token":\n', "error", "line 2 is not NAME=value"),
+        ("LOG_LEVEL=info\nLOG_LEVEL=debug\n", "warning", "LOG_LEVEL is set more than once"),
+        ("LOG_LEVEL=info", "error", "no credential for Qwen"),
+        ("QWEN_API_KEY=test-api-key", "warning", "OPENAI_API_KEY is not set"),
+        ("QWEN_API_KEY=sk-sp-test", "error", "a key of a plan (sk-sp-...) does not work at dashscope-intl"),
+        (f"QWEN_CLI_AUTH='{login(expiry_date=1)}'", "note", "access token expired"),
+        (f"QWEN_CLI_AUTH='{login(expiry_date=None)}'", "note", "does not say when"),
+        (f"QWEN_CLI_AUTH='{login(refresh_token=None)}'", "warning", "ends for good in"),
+        (f"QWEN_CLI_AUTH='{login(refresh_token=None, expiry_date=1)}'", "error", "there is no refresh token"),
+    ],
+)
+def test_what_is_wrong_with_dev_vars_is_said(text: str, level: str, said: str, machine: Machine) -> None:
+    machine.dev_vars(text)
+
+    examination = machine.examine()
+
+    assert any(said in finding for finding in examination.of_level(level)), examination.text
+    assert examination.exit_code == bool(examination.of_level("error"))
+
+
+def test_a_typing_error_is_put_right(machine: Machine) -> None:
+    machine.dev_vars("QWEN_API_KYE=test-api-key")
+
+    assert "did you mean QWEN_API_KEY?" in machine.examine().text
+
+
+def test_a_plan_key_with_the_plans_address_is_well(machine: Machine) -> None:
+    url = "https://coding-intl.dashscope.aliyuncs.com/v1"
+    machine.dev_vars(f"QWEN_API_KEY=sk-sp-test\nOPENAI_BASE_URL={url}\nOPENAI_API_KEY={CLIENT_KEY}\n")
+
+    examination = machine.examine()
+
+    assert examination.exit_code == 0, examination.text
+    assert f"an API key for {url}" in examination.text
+
+
+def test_a_file_that_others_may_read_is_warned_of(machine: Machine) -> None:
+    machine.dev_vars("QWEN_API_KEY=test-api-key", mode=0o644)
+
+    assert "chmod 600 .dev.vars" in machine.examine().text
+
+
+def test_a_file_that_is_no_text_is_an_error(machine: Machine) -> None:
+    machine.dev_vars(b"A=\xff\xfe")
+
+    assert any("cannot be read" in text for text in machine.examine().of_level("error"))
+
+
+def test_the_login_of_the_cli_is_looked_at(machine: Machine) -> None:
+    file = machine.home / ".qwen" / "oauth_creds.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(login())
+
+    assert "login: access token valid for 2 h 59 min" in machine.examine().text
+
+    file.write_text("{}")
+    assert "access_token: expected a non-empty string" in machine.examine().text
+
+
+def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartGateway) -> None:
+    url = start_gateway({"/health": (200, HEALTHY), "/v1/models": (200, MODELS)}, key=CLIENT_KEY)
+    machine.dev_vars(f"QWEN_API_KEY=test-api-key\nOPENAI_API_KEY={CLIENT_KEY}\n")
+
+    examination = machine.examine(f"{url}/v1/")
+
+    assert examination.exit_code == 0, examination.text
+    assert "answers: qwen-worker-1.0.0" in examination.text
+    assert "oauth: ready" in examination.text
+    assert "models listed at /v1/models: 1" in examination.text
+
+
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        ({**HEALTHY, "reasons": ["LOG_LEVEL: expected a level"]}, "LOG_LEVEL: expected a level"),
+        *(
+            ({**HEALTHY, "credentials": {"kind": "oauth", "state": state}}, text)
+            for state, text in [
+                ("missing", "no credential"),
+                ("rejected", "refuses the login"),
+                ("expired", "has expired"),
+                ("discontinued", "OAuth tier is closed"),
+            ]
+        ),
+        ({**HEALTHY, "credentials": [{"label": "b", "state": "rejected"}]}, "b: Qwen refuses"),
+        ({"status": "ok"}, "is not this gateway's"),
+        ("<html>", "is not this gateway's"),
+    ],
+)
+def test_what_is_wrong_with_a_gateway_is_said(
+    health: Any, said: str, machine: Machine, start_gateway: StartGateway
+) -> None:
+    url = start_gateway({"/health": (200, health), "/v1/models": (200, MODELS)})
+
+    examination = machine.examine(url)
+
+    assert examination.exit_code == 1
+    assert any(said in text for text in examination.of_level("error")), examination.text
+
+
+def test_keys_are_looked_at(machine: Machine, start_gateway: StartGateway) -> None:
+    answers: dict[str, tuple[int, Any]] = {"/health": (200, HEALTHY), "/v1/models": (200, MODELS)}
+
+    without = machine.examine(start_gateway(answers, key=CLIENT_KEY))
+    assert without.exit_code == 0, without.text
+    assert "/v1/models wants a client key" in without.text
+
+    unprotected = machine.examine(start_gateway(answers))
+    assert any("serves anyone" in text for text in unprotected.of_level("warning"))
+
+    wrong = machine.examine(start_gateway(answers, key=CLIENT_KEY), OPENAI_API_KEY="another")
+    assert any("refuses the client key" in text for text in wrong.of_level("error"))
+
+
+def test_a_key_follows_no_redirect(machine: Machine, start_gateway: StartGateway) -> None:
+    elsewhere = start_gateway({"/health": (200, HEALTHY)})
+    url = start_gateway({"/health": (302, f"{elsewhere}/health")})
+
+    examination = machine.examine(url, OPENAI_API_KEY=CLIENT_KEY)
+
+    assert any("(HTTP 302)" in text for text in examination.of_level("error")), examination.text
+
+
+def test_a_key_never_goes_out_in_the_clear(machine: Machine) -> None:
+    examination = machine.examine("http://gateway.invalid", OPENAI_API_KEY=CLIENT_KEY)
+
+    assert any("not https" in text for text in examination.of_level("error"))
+
+
+def test_a_named_gateway_that_does_not_answer_is_an_error(machine: Machine) -> None:
+    examination = machine.examine(f"http://127.0.0.1:{free_port()}")
+
+    assert examination.exit_code == 1
+    assert any("does not answer" in text for text in examination.of_level("error"))
