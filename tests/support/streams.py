@@ -1,6 +1,7 @@
 """Streams in plain Python: a body that a test writes, and a pipe whose output a test reads."""
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any
 
 from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
@@ -90,8 +91,11 @@ class MemoryPipe:
         self._put(data)
         await asyncio.sleep(0)
 
-    async def relay(self, source: BodyReader, head: bytes) -> None:
+    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
         self._put(head)
+        return self._relay_rest(source)
+
+    async def _relay_rest(self, source: BodyReader) -> None:
         while (piece := await source.read()) is not None:
             self._put(piece)
 

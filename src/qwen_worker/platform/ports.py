@@ -115,10 +115,11 @@ class Pipe(Protocol):
         """Sends `data`; returns when the runtime has taken it. Not while `relay` runs."""
         ...
 
-    async def relay(self, source: BodyReader, head: bytes) -> None:
-        """Sends `head`, then all that is left of `source`, natively; returns at the source's end.
+    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+        """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
+        the source, when the pipe is still open.
 
-        Afterwards the pipe is still open. Raises StreamBroken if the source breaks or is cancelled.
+        Raises StreamBroken (when awaited) if the source breaks or is cancelled.
         """
         ...
 

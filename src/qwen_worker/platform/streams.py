@@ -14,6 +14,7 @@ Which TransformStream decides what a chunk costs, and what happens when Qwen's c
   reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
 """
 
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import js
@@ -79,21 +80,18 @@ class WorkerPipe:
         except JsException:
             raise StreamBroken from None
 
-    async def relay(self, source: BodyReader, head: bytes) -> None:
-        # Not awaited: it is taken when the client reads it, and what is piped queues up behind it.
-        self._writer.write(to_js(head))
-        self._writer.releaseLock()
+    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+        """Begins to send; each kind of pipe in its own order."""
+        raise NotImplementedError
+
+    async def _relay(self, body: Any) -> None:
+        options = js_object({"preventClose": True, "preventAbort": True})
         try:
-            await self._source(source, head).pipeTo(
-                self._writable, js_object({"preventClose": True, "preventAbort": True})
-            )
+            await body.pipeTo(self._writable, options)
         except JsException:
             raise StreamBroken from None
         finally:
             self._writer = self._writable.getWriter()
-
-    def _source(self, source: BodyReader, head: bytes) -> Any:
-        return cast(WorkerBodyReader, source).release()
 
     async def relayed(self) -> bytes:
         if self._pending is None:
@@ -127,6 +125,12 @@ class IdentityPipe(WorkerPipe):
         self.readable, branch = self.readable.tee()
         self._branch = _byte_reader(branch)
 
+    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+        # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
+        self._writer.write(to_js(head))
+        self._writer.releaseLock()
+        return self._relay(cast(WorkerBodyReader, source).release())
+
 
 class StandardPipe(WorkerPipe):
     """Through the standard TransformStream; for the embedded runtime."""
@@ -137,11 +141,17 @@ class StandardPipe(WorkerPipe):
         super().__init__(js.TransformStream.new())
         self._head = b""
 
-    def _source(self, source: BodyReader, head: bytes) -> Any:
-        body, branch = super()._source(source, head).tee()
+    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+        body, branch = cast(WorkerBodyReader, source).release().tee()
         self._branch = _byte_reader(branch)
         self._head = head
-        return body
+        return self._relay_after(self._writer.write(to_js(head)), body)
+
+    async def _relay_after(self, written: Any, body: Any) -> None:
+        # What is piped before the head has been taken would take its place.
+        await written
+        self._writer.releaseLock()
+        await self._relay(body)
 
     async def relayed(self) -> bytes:
         head, self._head = self._head, b""

@@ -11,7 +11,7 @@ Everything here runs as a task of the request: a client that goes away ends it, 
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
@@ -183,18 +183,21 @@ class _Relay:
                 await pipe.write(error_event(failure) + DONE)
         pipe.close()
 
-    async def _relay(self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: Relaying) -> None:
+    def _relay(
+        self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: Relaying
+    ) -> Coroutine[Any, Any, None]:
         if relaying is Relaying.REWRITTEN:
-            await self._rewrite(pipe, reader, head)
-        else:
-            await self._relay_natively(pipe, reader, head)
+            return self._rewrite(pipe, reader, head)
+        # Begun here and now: the first event need not wait for the task that follows the stream.
+        return self._follow(pipe, pipe.relay(reader, head))
 
-    async def _relay_natively(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
+    async def _follow(self, pipe: Pipe, relayed: Awaitable[None]) -> None:
+        """Watches over native relaying, and ends the stream."""
         tail = StreamTail()
         watch = _Watch(pipe, tail, self._settings.idle_timeout_seconds, self._clock, self._give_up)
         failure: ProxyError | None = None
         try:
-            await pipe.relay(reader, head)
+            await relayed
         except StreamBroken:
             failure = self._timed_out or _broken()
         watch.stop()

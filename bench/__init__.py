@@ -1,0 +1,1 @@
+"""What a request, a chunk, a start costs: our Worker beside three yardsticks, in one run (`make bench`)."""

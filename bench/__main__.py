@@ -1,0 +1,61 @@
+"""Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
+
+Parts: chunks, requests, latency, concurrency, start, endurance (default: all). `--quick`: fewer repetitions,
+to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
+"""
+
+import argparse
+import asyncio
+import datetime
+import os
+import platform
+from pathlib import Path
+
+from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost
+from bench.report import Section, results_document, table_of_targets
+from bench.workers import upstream, workerd_version
+
+PARTS = {
+    "chunks": chunk_cost.measure,
+    "requests": request_cost.measure,
+    "latency": latency.measure,
+    "concurrency": concurrency.measure,
+    "start": cold_start.measure,
+    "endurance": endurance.measure,
+}
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the Worker.")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; RESULTS.md is not written")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)} (default: all)")
+    options = parser.parse_args()
+    unknown = set(options.parts) - PARTS.keys()
+    if unknown:
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    sections: list[Section] = []
+    with upstream() as port:
+        for name in options.parts or PARTS:
+            section = asyncio.run(PARTS[name](port, quick=options.quick))
+            sections.append(section)
+            print(section.as_markdown(), flush=True)
+    print(table_of_targets(sections))
+    if not options.quick and not options.parts:
+        RESULTS.write_text(results_document(sections, _setting(), RESULTS))
+        print(f"\nwritten: {RESULTS.name}")
+
+
+def _setting() -> str:
+    """What was measured, where and when."""
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    cores = os.cpu_count()
+    return (
+        f"{today}, {workerd_version()} (Pyodide 0.26, Python 3.12), {cores} cores {platform.machine()}, "
+        f"Linux {platform.release().split('-')[0]}, load client and upstream in Python "
+        f"{platform.python_version()}."
+    )
+
+
+if __name__ == "__main__":
+    main()

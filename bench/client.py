@@ -1,0 +1,129 @@
+"""A client that costs little and knows when each piece arrived."""
+
+import asyncio
+import json
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+CLIENT_KEY = "bench-client-key"
+
+
+@dataclass
+class Answer:
+    """What came back, and when (seconds of time.perf_counter)."""
+
+    asked_at: float = 0.0
+    status: int = 0
+    size_bytes: int = 0
+    arrivals: list[float] = field(default_factory=list)
+    tail: bytes = b""
+
+    @property
+    def first_byte_seconds(self) -> float:
+        """From the request to the first byte of the body."""
+        return self.arrivals[0] - self.asked_at
+
+    @property
+    def is_complete_stream(self) -> bool:
+        """Whether a stream ended as it should."""
+        return self.status == 200 and self.tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+class Connection(asyncio.Protocol):
+    """A kept-alive connection for one request after the other."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    async def ask(self, request: bytes) -> Answer:
+        """Sends a request and returns when the answer is complete."""
+        self._answer = Answer(asked_at=time.perf_counter())
+        self._head = b""
+        self._left: int | None = None
+        self._in_body = False
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        await self._done
+        return self._answer
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if not self._in_body:
+            self._head += data
+            head, separator, data = self._head.partition(b"\r\n\r\n")
+            if not separator:
+                return
+            self._in_body = True
+            self._read_head(head)
+        answer = self._answer
+        if data:
+            answer.arrivals.append(time.perf_counter())
+            answer.size_bytes += len(data)
+            answer.tail = (answer.tail + data)[-40:]
+        is_over = (
+            answer.tail.endswith(b"0\r\n\r\n") if self._left is None else answer.size_bytes >= self._left
+        )
+        if is_over and not self._done.done():
+            self._done.set_result(None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if hasattr(self, "_done") and not self._done.done():
+            self._done.set_exception(ConnectionError("the connection was closed within an answer"))
+
+    def _read_head(self, head: bytes) -> None:
+        self._answer.status = int(head.split(b" ", 2)[1])
+        for line in head.lower().split(b"\r\n")[1:]:
+            if line.startswith(b"content-length:"):
+                self._left = int(line[15:])
+
+
+async def connect(port: int) -> Connection:
+    """Opens a connection to loopback."""
+    loop = asyncio.get_running_loop()
+    _, connection = await loop.create_connection(Connection, "127.0.0.1", port)
+    return connection
+
+
+async def ask_once(port: int, request: bytes) -> Answer:
+    """One request on a connection of its own."""
+    connection = await connect(port)
+    try:
+        return await connection.ask(request)
+    finally:
+        connection.close()
+
+
+def get(path: str) -> bytes:
+    """A GET request."""
+    return f"GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {CLIENT_KEY}\r\n\r\n".encode()
+
+
+def chat(size_bytes: int = 0, *, bench: str | None = None) -> bytes:
+    """A POST of a conversation of about this size; with `bench`, a stream as bench.upstream has them."""
+    body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes)}
+    if bench is not None:
+        body |= {"stream": True, "bench": bench}
+    data = json.dumps(body, ensure_ascii=False).encode()
+    head = (
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"authorization: Bearer {CLIENT_KEY}\r\ncontent-length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+def _conversation(size_bytes: int) -> list[dict[str, str]]:
+    messages = [{"role": "system", "content": "You are a helpful assistant."}]
+    sentence = "Please look at this piece of code (größer als nötig) and tell me what it does, line by line. "
+    while size_bytes > 0:
+        role = "user" if len(messages) % 2 else "assistant"
+        text = sentence * min(12, 1 + size_bytes // len(sentence))
+        messages.append({"role": role, "content": text})
+        size_bytes -= len(text) + 40
+    if messages[-1]["role"] != "user":
+        messages.append({"role": "user", "content": "Say hello."})
+    return messages

@@ -1,0 +1,78 @@
+"""4. Many streams at once."""
+
+import asyncio
+from itertools import pairwise
+
+from bench.client import Answer, ask_once, chat
+from bench.latency import percentile
+from bench.report import Section, Target
+from bench.workers import LIMIT, OURS_B, OURS_D, RunningWorker, Subject, running
+
+STREAMS = 200
+PAUSE_MS = 20
+
+
+async def measure(upstream_port: int, *, quick: bool) -> Section:
+    """The same load directly, through the limit and through both of our ways to relay."""
+    chunks = 150 if quick else 500
+    request = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}")
+    rows = [_row("directly", await _load(upstream_port, request), None)]
+    complete: dict[str, int] = {}
+    for subject in (LIMIT, OURS_B, OURS_D):
+        answers, memory_bytes = await _loaded_worker(subject, upstream_port, request)
+        rows.append(_row(subject.name, answers, memory_bytes))
+        complete[subject.name] = sum(answer.is_complete_stream for answer in answers)
+    return Section(
+        f"4. {STREAMS} streams at once",
+        f"A chunk every {PAUSE_MS} ms, {chunks} chunks a stream. Delay: time between two arrivals at the "
+        "client, in ms. Memory: growth of workerd's resident memory while all streams ran, by stream.",
+        ("Way", "complete", "delay p50", "delay p99", "memory, KB a stream"),
+        rows,
+        [
+            Target(
+                f"{STREAMS} streams at once, {name}",
+                "all complete",
+                f"{count} complete",
+                count == STREAMS,
+            )
+            for name, count in complete.items()
+            if name != LIMIT.name
+        ],
+    )
+
+
+async def _loaded_worker(subject: Subject, upstream_port: int, request: bytes) -> tuple[list[Answer], int]:
+    """The answers, and how much memory one stream took at most."""
+    with running(subject, upstream_port=upstream_port) as (worker,):
+        await ask_once(worker.port, chat(2_000, bench="burst 10"))
+        before = worker.memory_bytes()
+        watching = asyncio.ensure_future(_most_memory(worker))
+        answers = await _load(worker.port, request)
+        watching.cancel()
+        most = max(worker.memory_bytes(), *_SEEN)
+        return answers, max(0, most - before) // STREAMS
+
+
+_SEEN: list[int] = [0]
+
+
+async def _most_memory(worker: RunningWorker) -> None:
+    _SEEN[:] = [0]
+    while True:
+        _SEEN[0] = max(_SEEN[0], worker.memory_bytes())
+        await asyncio.sleep(0.1)
+
+
+async def _load(port: int, request: bytes) -> list[Answer]:
+    return await asyncio.gather(*(ask_once(port, request) for _ in range(STREAMS)))
+
+
+def _row(name: str, answers: list[Answer], memory_bytes: int | None) -> tuple[str, ...]:
+    delays = [later - earlier for answer in answers for earlier, later in pairwise(answer.arrivals)]
+    return (
+        name,
+        str(sum(answer.is_complete_stream for answer in answers)),
+        f"{percentile(delays, 50) * 1e3:.1f}",
+        f"{percentile(delays, 99) * 1e3:.1f}",
+        "-" if memory_bytes is None else f"{memory_bytes / 1024:.0f}",
+    )

@@ -1,0 +1,102 @@
+"""A Qwen that costs as little as possible, in a process of its own: `python -m bench.upstream`.
+
+Prints its port. A request says how it wants to be answered in the field `bench` of its body:
+`paced CHUNKS MILLISECONDS`, `burst CHUNKS`, or nothing for an answer that is no stream.
+"""
+
+import asyncio
+import json
+import re
+import sys
+
+_HEAD = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"qwen3-coder-plus",'
+_DELTA = '"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}],"usage":null}'
+_FINISH = '"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}'
+CHUNK = f"data: {_HEAD}{_DELTA}\n\n".encode()
+LAST_CHUNKS = f"data: {_HEAD}{_FINISH}\n\ndata: [DONE]\n\n".encode()
+COMPLETION = json.dumps(
+    {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "created": 1_700_000_000,
+        "model": "qwen3-coder-plus",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "word " * 100},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 400, "completion_tokens": 100, "total_tokens": 500},
+    }
+).encode()
+
+_STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+_COMPLETION_ANSWER = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(COMPLETION)
+) + COMPLETION
+_content_length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE).search
+_wish = re.compile(rb'"bench": ?"(paced|burst) (\d+) ?([\d.]*)"').search
+
+
+def _http_chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+_HTTP_CHUNK = _http_chunk(CHUNK)
+_HTTP_END = _http_chunk(LAST_CHUNKS) + b"0\r\n\r\n"
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, requests one after the other."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._received = bytearray()
+        self._loop = asyncio.get_running_loop()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        end_of_head = self._received.find(b"\r\n\r\n")
+        if end_of_head < 0:
+            return
+        length = _content_length(bytes(self._received[:end_of_head]))
+        end = end_of_head + 4 + (int(length.group(1)) if length else 0)
+        if len(self._received) >= end:
+            body = bytes(self._received[end_of_head + 4 : end])
+            del self._received[:end]
+            self._answer(body)
+
+    def _answer(self, body: bytes) -> None:
+        wish = _wish(body)
+        if wish is None:
+            self._transport.write(_COMPLETION_ANSWER)
+        elif wish[1] == b"burst":
+            self._transport.write(_STREAM_HEAD + _HTTP_CHUNK * int(wish[2]) + _HTTP_END)
+        else:
+            self._transport.write(_STREAM_HEAD)
+            self._send_paced(int(wish[2]), float(wish[3]) / 1000, self._loop.time())
+
+    def _send_paced(self, left: int, pause_seconds: float, due: float) -> None:
+        if self._transport.is_closing():
+            return
+        if left == 0:
+            self._transport.write(_HTTP_END)
+            return
+        self._transport.write(_HTTP_CHUNK)
+        due += pause_seconds
+        self._loop.call_at(due, self._send_paced, left - 1, pause_seconds, due)
+
+
+async def _serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    # The end of our input is the end of the benchmark.
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve())

@@ -1,0 +1,10 @@
+"""The floor of the language: a Python Worker that does nothing."""
+
+from typing import Any
+
+from js import Response
+
+
+async def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
+    """Answers any request."""
+    return Response.new("ok")
