@@ -273,7 +273,7 @@ def test_no_malformed_request_gets_a_5xx(attacked: DirectWorker) -> None:
 
     assert not failures
     assert statuses[400] > len(attacks) / 2
-    assert statuses[200] > 50, "some damage is harmless, or the attacks test nothing beyond the parser"
+    assert statuses[200] > 30, "some damage is harmless, or the attacks test nothing beyond the parser"
     assert not attacked.events("unexpected error")
     assert_answers(attacked)
 
