@@ -126,10 +126,11 @@ def _health_findings(health: dict[str, Any]) -> list[Finding]:
 
 
 def _credentials(health: dict[str, Any]) -> list[dict[str, Any]]:
-    """The credentials that /health describes: one object, or a list of them."""
-    described = health.get("credentials") or []
+    """The credentials that /health describes, each with the label of its account."""
     return [
-        item for item in (described if isinstance(described, list) else [described]) if isinstance(item, dict)
+        {"label": account.get("label"), **account["credentials"]}
+        for account in health.get("accounts") or []
+        if isinstance(account, dict) and isinstance(account.get("credentials"), dict)
     ]
 
 

@@ -5,9 +5,11 @@ import re
 import time
 from typing import Any
 
+from qwen_worker.accounts.pool import AccountPool
+from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.auth import check_client_key
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import CredentialManager, CredentialState
+from qwen_worker.credentials.state import CredentialState
 from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Response, Runtime
@@ -19,7 +21,9 @@ _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 CORS_HEADERS = {
     "access-control-allow-origin": "*",
-    "access-control-expose-headers": "x-request-id, retry-after, x-should-retry, x-upstream-request-id",
+    "access-control-expose-headers": (
+        "x-request-id, retry-after, x-should-retry, x-upstream-request-id, x-qwen-account"
+    ),
 }
 PREFLIGHT_HEADERS = {
     "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
@@ -34,6 +38,7 @@ class Isolate:
 
     def __init__(self) -> None:
         self.credential_state = CredentialState()
+        self.accounts_memory = AccountsMemory()
         self._environment: Environment | None = None
         self._gateway: Gateway | None = None
 
@@ -41,9 +46,9 @@ class Isolate:
         """The gateway for these settings. The environment is read anew only when it is another one."""
         if self._gateway is None or environment != self._environment:
             started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
-            self._gateway = Gateway(
-                Settings.from_env(environment), self.credential_state, sink, started_ms=started_ms
-            )
+            settings = Settings.from_env(environment)
+            pool = AccountPool(settings, self.credential_state, self.accounts_memory)
+            self._gateway = Gateway(settings, pool, sink, started_ms=started_ms)
             self._environment = environment
         return self._gateway
 
@@ -51,10 +56,10 @@ class Isolate:
 class Gateway:
     """Answers requests with one reading of the settings."""
 
-    def __init__(self, settings: Settings, state: CredentialState, sink: LogSink, *, started_ms: int) -> None:
+    def __init__(self, settings: Settings, pool: AccountPool, sink: LogSink, *, started_ms: int) -> None:
         self.started_ms = started_ms
         self._settings = settings
-        self._credentials = CredentialManager(settings, state)
+        self._pool = pool
         self._sink = sink
         self._announced = False
 
@@ -77,10 +82,10 @@ class Gateway:
         return response._replace(body=None) if request.method == "HEAD" else response
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """The cron event: keeps the login fresh where no request does."""
+        """The cron event: keeps the logins fresh where no request does."""
         log = Log(self._sink, self._settings.log_level)
         try:
-            await self._credentials.keep_fresh(runtime, log)
+            await self._pool.keep_fresh(runtime, log)
         except ProxyError as error:
             _log_error(log, error)
 
@@ -98,7 +103,7 @@ class Gateway:
             raise NotFound("Unknown path. See GET / for the endpoints of this gateway.")
         _check_method(route, request.method)
         return await route.handler(
-            Context(request, request_id, self._settings, self._credentials, runtime, log, self.started_ms)
+            Context(request, request_id, self._settings, self._pool, runtime, log, self.started_ms)
         )
 
     def _check_configuration(self) -> None:
@@ -122,8 +127,7 @@ class Gateway:
 
 def _presence(settings: Settings) -> dict[str, Any]:
     return {
-        "QWEN_CLI_AUTH": settings.login is not None,
-        "QWEN_API_KEY": settings.api_key is not None,
+        "accounts": [account.label for account in settings.accounts],
         "OPENAI_API_KEY": bool(settings.client_keys),
         "OPENAI_BASE_URL": settings.base_url is not None,
         "model": settings.default_model,
@@ -170,6 +174,7 @@ def _log_error(log: Log, error: ProxyError) -> None:
         status=error.status,
         code=error.code,
         param=error.param,
+        account=error.account,
         upstream_status=error.upstream_status,
         upstream_request_id=error.upstream_request_id,
     )

@@ -9,7 +9,8 @@ not open the endpoint.
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from qwen_worker.credentials.model import CredentialFormatError, OAuthToken, is_http_url, parse_oauth_token
+from qwen_worker.accounts.configuration import KV_ACCOUNT, AccountSettings, Kind, read_accounts
+from qwen_worker.credentials.model import is_http_url
 from qwen_worker.log import LEVELS
 from qwen_worker.platform.ports import Environment
 
@@ -32,14 +33,10 @@ class Problem(NamedTuple):
 class Settings(NamedTuple):
     """The Worker's configuration. The README's table documents each variable."""
 
-    login: OAuthToken | None = None
-    """QWEN_CLI_AUTH: the content of the CLI's `oauth_creds.json`."""
-    login_secret: str | None = None
-    """The text of QWEN_CLI_AUTH, to recognise that it has changed."""
-    api_key: str | None = None
-    """QWEN_API_KEY: a static key for Qwen's API."""
-    prefer: str = "api_key"
-    """QWEN_CREDENTIAL: which kind is used when both are there, `api_key` or `oauth`."""
+    accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
+    """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
+    prefer: Kind = "api_key"
+    """QWEN_CREDENTIAL: which kind of account is used first where no priority says otherwise."""
     client_keys: tuple[str, ...] = ()
     """OPENAI_API_KEY: who may call us; empty means anyone."""
     default_model: str = DEFAULT_MODEL
@@ -68,6 +65,8 @@ class Settings(NamedTuple):
     """STREAM_IDLE_TIMEOUT_SECONDS: silence within a stream after which it is given up."""
     rewrite_streams: str = "auto"
     """STREAM_REWRITE: `auto` or `always`."""
+    show_account: bool = False
+    """ACCOUNT_HEADER: whether responses name the account that answered, in `x-qwen-account`."""
     problems: tuple[Problem, ...] = ()
 
     @property
@@ -80,12 +79,12 @@ class Settings(NamedTuple):
         """Reads every variable once. Empty and blank values count as not set."""
         reader = _Reader(env)
         default_model, aliases = reader.default_model_and_aliases()
-        login, login_secret = reader.login()
+        prefer: Kind = "api_key"
+        if reader.choice("QWEN_CREDENTIAL", ("api_key", "oauth"), default=prefer) == "oauth":
+            prefer = "oauth"
         return cls(
-            login=login,
-            login_secret=login_secret,
-            api_key=reader.header_safe("QWEN_API_KEY"),
-            prefer=reader.choice("QWEN_CREDENTIAL", ("api_key", "oauth"), default="api_key"),
+            accounts=read_accounts(reader.text, reader.report, prefer=prefer),
+            prefer=prefer,
             client_keys=reader.client_keys(),
             default_model=default_model,
             model_aliases=aliases,
@@ -100,6 +99,7 @@ class Settings(NamedTuple):
             keep_alive_seconds=reader.number("STREAM_KEEP_ALIVE_SECONDS", 10, 0, 600),
             idle_timeout_seconds=reader.number("STREAM_IDLE_TIMEOUT_SECONDS", 300, 0.1, 3_600),
             rewrite_streams=reader.choice("STREAM_REWRITE", ("auto", "always"), default="auto"),
+            show_account=reader.choice("ACCOUNT_HEADER", ("off", "on"), default="off") == "on",
             problems=tuple(reader.problems),
         )
 
@@ -115,19 +115,12 @@ class _Reader:
         value = self._env.get(name)
         return (value.strip() or None) if value else None
 
-    def header_safe(self, name: str) -> str | None:
-        value = self.text(name)
-        if value is not None and (not value.isascii() or not value.isprintable()):
-            self._problem(name, "printable ASCII text", fatal=True)
-            return None
-        return value
-
     def url(self, name: str) -> str | None:
         value = self.text(name)
         if value is None:
             return None
         if not is_http_url(value):
-            self._problem(name, "an absolute http(s) URL without query", fatal=True)
+            self.report(name, "an absolute http(s) URL without query", fatal=True)
             return None
         return value.rstrip("/")
 
@@ -140,7 +133,7 @@ class _Reader:
         except ValueError:
             number = float("nan")
         if not minimum <= number <= maximum:
-            self._problem(name, f"a number from {minimum:g} to {maximum:,.0f}", fatal=False)
+            self.report(name, f"a number from {minimum:g} to {maximum:,.0f}", fatal=False)
             return default
         return number
 
@@ -149,7 +142,7 @@ class _Reader:
         if value is None:
             return default
         if value.lower() not in choices:
-            self._problem(name, f"one of {', '.join(choices)}", fatal=False)
+            self.report(name, f"one of {', '.join(choices)}", fatal=False)
             return default
         return value.lower()
 
@@ -159,7 +152,7 @@ class _Reader:
             return ()
         keys = tuple(key.strip() for key in value.split(",") if key.strip())
         if not keys:
-            self._problem("OPENAI_API_KEY", "client keys separated by commas", fatal=True)
+            self.report("OPENAI_API_KEY", "client keys separated by commas", fatal=True)
         return keys
 
     def default_model_and_aliases(self) -> tuple[str, dict[str, str]]:
@@ -174,7 +167,7 @@ class _Reader:
             elif not separator and default is None:
                 default = alias
             else:
-                self._problem(
+                self.report(
                     "OPENAI_MODEL", "a model name, optionally followed by alias=model entries", fatal=False
                 )
         return default or DEFAULT_MODEL, aliases
@@ -183,19 +176,9 @@ class _Reader:
         value = self.text("QWEN_MODELS")
         listed = [name.strip() for name in (value or "").split(",") if name.strip()]
         if value is not None and not listed:
-            self._problem("QWEN_MODELS", "model names separated by commas", fatal=False)
+            self.report("QWEN_MODELS", "model names separated by commas", fatal=False)
         return tuple(dict.fromkeys((*(listed or DEFAULT_MODELS), default_model)))
 
-    def login(self) -> tuple[OAuthToken | None, str | None]:
-        value = self.text("QWEN_CLI_AUTH")
-        if value is None:
-            return None, None
-        try:
-            return parse_oauth_token(value), value
-        except CredentialFormatError as error:
-            where = f" ({error.field})" if error.field else ""
-            self._problem("QWEN_CLI_AUTH" + where, error.expected, fatal=False)
-            return None, None
-
-    def _problem(self, variable: str, expected: str, *, fatal: bool) -> None:
+    def report(self, variable: str, expected: str, *, fatal: bool) -> None:
+        """Notes what is wrong with a variable."""
         self.problems.append(Problem(variable, expected, fatal))

@@ -66,6 +66,8 @@ class ProxyError(Exception):
         self.retry_after_seconds = retry_after_seconds
         self.upstream_status = upstream_status
         self.upstream_request_id = upstream_request_id
+        self.account: str | None = None
+        """The label of the account that it comes from, for the log."""
         if code is not None:
             self.code = code
         if scope is not None:

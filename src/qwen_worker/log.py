@@ -15,12 +15,20 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "silent": 100}
 class Log:
     """A logger bound to one request (or to none: cron, start-up)."""
 
-    __slots__ = ("_request_id", "_sink", "_threshold")
+    __slots__ = ("_fields", "_request_id", "_sink", "_threshold")
 
     def __init__(self, sink: LogSink, level: str, request_id: str | None = None) -> None:
         self._sink = sink
         self._threshold = LEVELS[level]
         self._request_id = request_id
+        self._fields: dict[str, Any] = {}
+
+    def bound(self, **fields: Any) -> "Log":
+        """The same logger, with these fields in each of its lines."""
+        log = Log(self._sink, "silent", self._request_id)
+        log._threshold = self._threshold
+        log._fields = {**self._fields, **fields}
+        return log
 
     @property
     def is_debug(self) -> bool:
@@ -51,5 +59,6 @@ class Log:
         line: dict[str, Any] = {"level": level, "event": event}
         if self._request_id is not None:
             line["request_id"] = self._request_id
+        line.update(self._fields)
         line.update(fields)
         self._sink(level, json.dumps(line, default=str))

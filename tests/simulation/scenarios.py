@@ -12,6 +12,8 @@ SCENARIOS = {
         Scenario("cron"),
         Scenario("no cron", cron=False),
         Scenario("strict Qwen", cron=False, endpoint_revokes_previous=True, new_logins=3),
+        Scenario("several logins", logins=3, new_logins=2, rearrangements=8),
+        Scenario("several, no cron", cron=False, logins=3, new_logins=2, rearrangements=8),
         Scenario("worst KV", cron=False, staleness="worst"),
     )
 }

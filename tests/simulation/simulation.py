@@ -15,12 +15,15 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from qwen_worker.accounts.pool import Account, AccountPool
+from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import RECORD_KEY, CredentialManager, CredentialState
+from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime
@@ -32,8 +35,6 @@ DAY = 86_400.0
 HOUR = 3_600.0
 CRON_SECONDS = 900.0
 SDK_RETRIES = 2
-
-ManagerFactory = Callable[[Settings, CredentialState], CredentialManager]
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,10 @@ class Scenario:
     kv_outage: float = 15.0
     revocations: int = 5
     new_logins: int = 1
-    manager: ManagerFactory = CredentialManager
+    logins: int = 1
+    """How many accounts there are at a time."""
+    rearrangements: int = 0
+    """How often the operator puts them in another order, takes one out or puts it back."""
 
 
 @dataclass
@@ -71,8 +75,9 @@ class Report:
     error_codes: Counter[str] = field(default_factory=Counter)
     lost_tokens: list[str] = field(default_factory=list)
     setbacks: list[str] = field(default_factory=list)
+    mixed_up: list[str] = field(default_factory=list)
     longest_dark_seconds: float = 0.0
-    alive_at_the_end: bool = False
+    dead_at_the_end: list[str] = field(default_factory=list)
 
     @property
     def requests(self) -> int:
@@ -88,8 +93,10 @@ class Report:
     def problems(self) -> list[str]:
         """What must never be."""
         problems = []
-        if not self.alive_at_the_end:
-            problems.append("bricked: no isolate gets a working token any more")
+        if self.dead_at_the_end:
+            problems.append(f"bricked: no isolate gets a working token any more of {self.dead_at_the_end}")
+        if self.mixed_up:
+            problems.append(f"tokens of another account: {self.mixed_up[:3]}")
         if self.lost_tokens:
             problems.append(f"rotated tokens lost: {len(self.lost_tokens)}")
         if self.setbacks:
@@ -105,8 +112,8 @@ class Isolate:
     def __init__(self, world: World) -> None:
         self._world = world
         self._rng = world.rng
-        self.login = world.login
-        self._manager = world.scenario.manager(world.settings, CredentialState())
+        self.deployment = world.deployment
+        self.pool = AccountPool(world.settings, CredentialState(), AccountsMemory())
         self._tasks: set[asyncio.Task[None]] = set()
         self._runtime = Runtime(
             VirtualClock(),
@@ -130,7 +137,9 @@ class Isolate:
         while True:
             await asyncio.sleep(self._rng.expovariate(1 / world.scenario.request_gap))
             await world.wait_out_the_night(self._rng)
-            if self.login != world.login and world.now > world.deployed_at + self._rng.uniform(0, 600):
+            if self.deployment != world.deployment and world.now > world.deployed_at + self._rng.uniform(
+                0, 600
+            ):
                 return await self.end()
             await self._burst()
             if world.now >= until:
@@ -144,7 +153,7 @@ class Isolate:
             task.cancel()
 
     async def cron(self) -> None:
-        await self._manager.keep_fresh(self._runtime, self._log)
+        await self.pool.keep_fresh(self._runtime, self._log)
 
     async def _burst(self) -> None:
         size = 1 if self._rng.random() < 0.8 else self._rng.randint(2, 12)
@@ -175,14 +184,21 @@ class Isolate:
         world.counts["failed after retries"] += 1
 
     async def _request(self) -> ProxyError | None:
+        """A request to one of the accounts."""
+        accounts = self.pool.accounts
+        return await self.request(accounts[0] if len(accounts) == 1 else self._rng.choice(accounts))
+
+    async def request(self, account: Account) -> ProxyError | None:
         """What the gateway does for one request: acquire, call, and replace a token that the API refuses."""
-        world = self._world
+        world, source = self._world, account.source
         try:
-            credential = await self._manager.acquire(self._runtime, self._log)
+            credential = await source.acquire(self._runtime, self._log)
+            world.check_owner(credential.secret, account)
             for _ in range(2):
                 if world.qwen.accepts(credential.secret, world.now):
                     return None
-                credential = await self._manager.replace(credential, self._runtime, self._log)
+                credential = await source.replace(credential, self._runtime, self._log)
+                world.check_owner(credential.secret, account)
             if world.qwen.accepts(credential.secret, world.now):
                 return None
         except ProxyError as error:
@@ -211,7 +227,10 @@ class World:
         self.store = CentralStore(self.rng, scenario.staleness, scenario.kv_error_share)
         self.places = [PlaceKV(self.store) for _ in range(scenario.places)]
         self._quiet = [self.rng.random() < scenario.quiet_nights for _ in range(int(scenario.days) + 2)]
-        self.login = 0
+        self.deployment = 0
+        self._logins: list[dict[str, Any]] = []
+        self._taken_out: list[dict[str, Any]] = []
+        self._serial = 0
         self.deployed_at = 0.0
         self._dark_since: float | None = None
         self._isolates: list[Isolate] = []
@@ -223,7 +242,9 @@ class World:
 
     async def run(self) -> Report:
         """Lives through all days."""
-        self._log_in()
+        for _ in range(self.scenario.logins):
+            self._logins.append(self._log_in())
+        self._deploy()
         tasks = [asyncio.ensure_future(self._slot()) for _ in range(self.scenario.isolates)]
         tasks.append(asyncio.ensure_future(self._operator()))
         tasks.append(asyncio.ensure_future(self._misfortune()))
@@ -268,7 +289,7 @@ class World:
         """The trigger fires once for the whole Worker, in an isolate that is there or in a new one."""
         while True:
             await asyncio.sleep(CRON_SECONDS)
-            running = [isolate for isolate in self._isolates if isolate.login == self.login]
+            running = [isolate for isolate in self._isolates if isolate.deployment == self.deployment]
             isolate = self.rng.choice(running) if running and self.rng.random() < 0.5 else Isolate(self)
             isolate.spawn(isolate.cron())
             if isolate not in self._isolates:
@@ -276,11 +297,28 @@ class World:
                 self._background = [task for task in self._background if not task.done()]
 
     async def _operator(self) -> None:
-        """Logs in anew now and then: a new secret, while isolates with the old one live on for minutes."""
-        times = sorted(self.rng.uniform(1, self.scenario.days - 1) for _ in range(self.scenario.new_logins))
-        for time in times:
+        """Changes the secret now and then, while isolates with the old one live on for minutes."""
+        actions = [self._renew_login] * self.scenario.new_logins
+        actions += [self._rearrange] * self.scenario.rearrangements
+        times = sorted(self.rng.uniform(1, self.scenario.days - 1) for _ in actions)
+        if self.scenario.rearrangements:
+            self.rng.shuffle(actions)
+        for time, action in zip(times, actions, strict=True):
             await asyncio.sleep(time * DAY - self.now)
-            self._log_in()
+            action()
+            self._deploy()
+
+    def _renew_login(self) -> None:
+        index = 0 if len(self._logins) == 1 else self.rng.randrange(len(self._logins))
+        self._logins[index] = self._log_in()
+
+    def _rearrange(self) -> None:
+        if self._taken_out:
+            self._logins.insert(self.rng.randint(0, len(self._logins)), self._taken_out.pop())
+        elif self.rng.random() < 0.5:
+            self._logins.append(self._logins.pop(0))
+        else:
+            self._taken_out.append(self._logins.pop(self.rng.randrange(len(self._logins))))
 
     async def _misfortune(self) -> None:
         """Outages of Qwen and of KV, access tokens revoked before their time."""
@@ -298,28 +336,47 @@ class World:
             elif self.qwen.issued:
                 self.qwen.revoke(self.qwen.issued[-1][0])
 
-    def _log_in(self) -> None:
-        self.login += 1
-        self.deployed_at = self.now
-        access, refresh = self.qwen.log_in(f"login{self.login}", self.now)
-        secret = {
+    def check_owner(self, access_token: str, account: Account) -> None:
+        """An account must never call with the token of another one."""
+        login = account.settings.login
+        if login is None or access_token.split("-")[1] != login.access_token.split("-")[1]:
+            self.report.mixed_up.append(f"{access_token} for {account.label}")
+
+    def _log_in(self) -> dict[str, Any]:
+        """A new login, as `oauth_creds.json` holds it."""
+        self._serial += 1
+        access, refresh = self.qwen.log_in(f"login{self._serial}", self.now)
+        return {
             "access_token": access,
             "refresh_token": refresh,
             "token_type": "Bearer",
             "resource_url": "portal.qwen.ai",
             "expiry_date": EPOCH_MS + int((self.now + LIFETIME_SECONDS) * 1000),
         }
+
+    def _deploy(self) -> None:
+        """Sets the secret anew."""
+        self.deployment += 1
+        self.deployed_at = self.now
+        secret = self._logins[0] if len(self._logins) == 1 else self._logins
         self.settings = Settings.from_env({"QWEN_CLI_AUTH": json.dumps(secret)})
 
     async def _settle(self) -> None:
-        """When all is calm: does a fresh isolate get a working token, and was every rotated token kept?"""
+        """When all is calm: does a fresh isolate get working tokens, and was every rotated token kept?"""
         self.qwen.down_until = self.store.down_until = 0.0
         self.qwen.fault_share = self.qwen.hang_share = self.store.error_share = 0.0
-        for _ in range(20):
-            if await Isolate(self)._request() is None:
-                self.report.alive_at_the_end = True
-                break
-            await asyncio.sleep(15)
+        while self._taken_out:
+            self._rearrange()
+            self._deploy()
+        for index in range(len(self._logins)):
+            for _ in range(20):
+                isolate = Isolate(self)
+                account = isolate.pool.accounts[index]
+                if await isolate.request(account) is None:
+                    break
+                await asyncio.sleep(15)
+            else:
+                self.report.dead_at_the_end.append(account.label)
         kept = " ".join(self.store.every_value())
         self.report.lost_tokens = [refresh for _, refresh in self.qwen.issued if f'"{refresh}"' not in kept]
         self.report.setbacks = self._setbacks()
@@ -327,14 +384,23 @@ class World:
         self.counts.update(self.store.counts)
 
     def _setbacks(self) -> list[str]:
-        """The moments at which the record was deleted, or went back to an older token or login."""
+        """The moments at which a record was deleted, or went back to an older token of the same login, and if
+        there is but one account, to an older login.
+        """
         setbacks = []
-        newest = -1
-        for time, value in self.store.history.get(RECORD_KEY, []):
-            serial = int(json.loads(value)["refresh_token"].rpartition("-")[2]) if value else -1
-            if serial < newest:
-                setbacks.append(f"day {time / DAY:.3f}: {newest} -> {serial}")
-            newest = serial
+        for key, versions in self.store.history.items():
+            newest: dict[str, int] = {}
+            if ":successor:" in key or not key.startswith(RECORD_KEY) or key.endswith(":rejected"):
+                continue
+            for time, value in versions:
+                if value is None:
+                    setbacks.append(f"day {time / DAY:.3f}: {key} deleted")
+                    continue
+                _, login, number = json.loads(value)["refresh_token"].split("-")
+                group = login if self.scenario.logins > 1 else ""
+                if int(number) < newest.get(group, -1):
+                    setbacks.append(f"day {time / DAY:.3f}: {newest[group]} -> {number}")
+                newest[group] = int(number)
         return setbacks
 
 

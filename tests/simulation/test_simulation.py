@@ -43,6 +43,15 @@ def test_a_month_of_races_outages_and_hang_ups_is_hardly_noticed(name: str, seed
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", ["several logins", "several, no cron"])
+def test_several_logins_stay_alive_and_apart_however_they_are_rearranged(name: str, seed: int) -> None:
+    report = run(name, seed)
+    assert report.share("failed after retries") < 0.0005
+    assert report.error_codes["credentials_rejected"] <= report.requests / 1000
+    assert 3 * 3 < report.per_day("refreshed") < 3 * 8
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_kv_that_is_staler_than_cloudflares_does_not_brick_the_login_either(seed: int) -> None:
     report = run("worst KV", seed)
     assert report.counts["refused"] > 100

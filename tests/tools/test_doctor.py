@@ -15,11 +15,12 @@ from tools.network import free_port
 
 CLIENT_KEY = "test-client-key"
 SECRETS = ("access-token-1", "refresh-token-1", "test-api-key", CLIENT_KEY, "sk-sp-test")
+ACCOUNTS = [{"label": "a", "credentials": {"kind": "oauth", "state": "ready"}}]
 HEALTHY = {
     "status": "ok",
     "uptime": 1,
     "version": "qwen-worker-1.0.0",
-    "credentials": {"kind": "oauth", "state": "ready"},
+    "accounts": ACCOUNTS,
 }
 MODELS = {"object": "list", "data": [{"id": "qwen3-coder-plus"}]}
 
@@ -234,7 +235,7 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
 
     assert examination.exit_code == 0, examination.text
     assert "answers: qwen-worker-1.0.0" in examination.text
-    assert "oauth: ready" in examination.text
+    assert "a: ready" in examination.text
     assert "models listed at /v1/models: 1" in examination.text
 
 
@@ -243,7 +244,7 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
     [
         ({**HEALTHY, "reasons": ["LOG_LEVEL: expected a level"]}, "LOG_LEVEL: expected a level"),
         *(
-            ({**HEALTHY, "credentials": {"kind": "oauth", "state": state}}, text)
+            ({**HEALTHY, "accounts": [{"label": "a", "credentials": {"state": state}}]}, text)
             for state, text in [
                 ("missing", "no credential"),
                 ("rejected", "refuses the login"),
@@ -251,7 +252,10 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
                 ("discontinued", "OAuth tier is closed"),
             ]
         ),
-        ({**HEALTHY, "credentials": [{"label": "b", "state": "rejected"}]}, "b: Qwen refuses"),
+        (
+            {**HEALTHY, "accounts": [*ACCOUNTS, {"label": "b", "credentials": {"state": "rejected"}}]},
+            "b: Qwen refuses",
+        ),
         ({"status": "ok"}, "is not this gateway's"),
         ("<html>", "is not this gateway's"),
     ],

@@ -7,9 +7,9 @@ import pytest
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import CredentialState
 from qwen_worker.platform.ports import OutboundRequest, Response
 from qwen_worker.version import __version__
+from tests.support.accounts import new_pool
 from tests.support.ports import (
     START_MS,
     LogRecorder,
@@ -34,7 +34,7 @@ class Setup:
         self.clock = VirtualClock()
         self.fetcher = ScriptedFetcher(answer or (lambda _: ScriptedResponse(200, COMPLETION)))
         settings = Settings.from_env({"QWEN_API_KEY": "upstream-key-1", "LOG_LEVEL": "debug", **variables})
-        self.gateway = Gateway(settings, CredentialState(), self.logs, started_ms=START_MS)
+        self.gateway = Gateway(settings, new_pool(settings), self.logs, started_ms=START_MS)
 
     async def __call__(self, method: str, path: str, **request: Any) -> Response:
         runtime = make_runtime(clock=self.clock, fetcher=self.fetcher, kv=MemoryKV())

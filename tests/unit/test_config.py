@@ -2,6 +2,7 @@ import json
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from qwen_worker.config import DEFAULT_MODELS, Settings
@@ -15,7 +16,9 @@ LOGIN = {
 }
 VARIABLES = (
     "QWEN_CLI_AUTH",
+    "QWEN_CLI_AUTH_2",
     "QWEN_API_KEY",
+    "QWEN_API_KEY_2",
     "QWEN_CREDENTIAL",
     "OPENAI_API_KEY",
     "OPENAI_MODEL",
@@ -30,6 +33,7 @@ VARIABLES = (
     "STREAM_KEEP_ALIVE_SECONDS",
     "STREAM_IDLE_TIMEOUT_SECONDS",
     "STREAM_REWRITE",
+    "ACCOUNT_HEADER",
 )
 
 
@@ -54,7 +58,8 @@ def test_blank_values_count_as_not_set(blank: str) -> None:
 
 @pytest.mark.parametrize("indent", [None, 2])
 def test_a_login_is_read_as_the_cli_wrote_it(indent: int | None) -> None:
-    token = read(QWEN_CLI_AUTH=json.dumps(LOGIN, indent=indent)).login
+    [account] = read(QWEN_CLI_AUTH=json.dumps(LOGIN, indent=indent)).accounts
+    token = account.login
     assert token is not None
     assert token.access_token == "access-token-1"
     assert token.refresh_token == "refresh-token-1"
@@ -75,7 +80,7 @@ def test_a_login_is_read_as_the_cli_wrote_it(indent: int | None) -> None:
 def test_a_malformed_login_is_reported_by_field_and_not_shown(value: str, where: str) -> None:
     settings = read(QWEN_CLI_AUTH=value)
     assert [problem.variable for problem in settings.problems] == [where]
-    assert settings.login is None
+    assert [account.login for account in settings.accounts] == [None]
     assert "token-1" not in str(settings.problems)
 
 
@@ -110,6 +115,7 @@ def test_what_would_be_unsafe_to_ignore_is_fatal(variable: str, value: str) -> N
         ("REFRESH_LEAD_SECONDS", "1e9"),
         ("OPENAI_MODEL", "=x"),
         ("QWEN_MODELS", ","),
+        ("ACCOUNT_HEADER", "yes"),
     ],
 )
 def test_other_bad_values_are_named_and_the_default_is_used(variable: str, value: str) -> None:
@@ -153,6 +159,7 @@ def test_base_urls_lose_their_trailing_slashes() -> None:
     assert read(OPENAI_BASE_URL="https://example.com/v1//").base_url == "https://example.com/v1"
 
 
+@hypothesis_settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(VARIABLES), st.text(max_size=40)))
 def test_no_value_makes_reading_fail_or_appears_in_a_problem(variables: dict[str, str]) -> None:
     settings = Settings.from_env(variables)

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from qwen_worker.accounts.rests import Rest
 from qwen_worker.accounts.standing import AccountsMemory, Conversation, Standing
-from qwen_worker.credentials.model import FOREVER_MS
 
 
 class Candidate(NamedTuple):
@@ -30,11 +29,7 @@ def choose(
     Notes the choice. `tried` holds the identities of those that have failed it; `conversation` is the key of
     its conversation.
     """
-    ready = [
-        candidate
-        for candidate in candidates
-        if candidate.identity not in tried and candidate.standing.rest_for(candidate.model, now_ms) is None
-    ]
+    ready = [candidate for candidate in candidates if is_ready(candidate, tried, now_ms)]
     if not ready:
         return None
     first = min(candidate.priority for candidate in ready)
@@ -48,6 +43,11 @@ def choose(
     return chosen
 
 
+def is_ready(candidate: Candidate, tried: Collection[str], now_ms: int) -> bool:
+    """Whether a request that has tried some accounts may go to this one."""
+    return candidate.identity not in tried and candidate.standing.rest_for(candidate.model, now_ms) is None
+
+
 def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, Rest] | None:
     """The resting account that may be expected back first, with its rest; None if none of them rests."""
     resting = [
@@ -56,12 +56,6 @@ def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, 
         if (rest := candidate.standing.rest_for(candidate.model, now_ms)) is not None
     ]
     return min(resting, key=lambda pair: _urgency(pair[1]), default=None)
-
-
-def free_ms(candidates: Sequence[Candidate], now_ms: int) -> int:
-    """When the first of them may be tried again; FOREVER_MS if there is none."""
-    rests = [candidate.standing.rest_for(candidate.model, now_ms) for candidate in candidates]
-    return min((now_ms if rest is None else rest.free_ms() for rest in rests), default=FOREVER_MS)
 
 
 def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int) -> Candidate | None:

@@ -25,6 +25,7 @@ from qwen_worker.credentials.model import (
     oauth_token_from,
     printable_text,
 )
+from qwen_worker.credentials.store import RECORD_KEY, account_key
 
 Kind = Literal["oauth", "api_key"]
 
@@ -34,9 +35,6 @@ HIGHEST_NUMBER = 20
 PREFERRED_PRIORITY = 10
 OTHER_PRIORITY = 20
 """The default priorities of the kind that QWEN_CREDENTIAL names and of the other one."""
-
-RECORD_KEY = "qwen_oauth_credentials"
-"""The KV key of the first login in QWEN_CLI_AUTH, the same as the predecessor's."""
 
 _label = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII).fullmatch
 
@@ -73,6 +71,10 @@ class AccountSettings(NamedTuple):
         return f"AccountSettings(kind={self.kind!r}, label={self.label!r}, priority={self.priority})"
 
 
+KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", OTHER_PRIORITY)
+"""A login that is in KV, and in no variable."""
+
+
 class _Malformed(ValueError):
     """An account cannot be used. `member` is the culprit's name, or empty."""
 
@@ -99,7 +101,7 @@ def read_accounts(get: Get, report: Report, *, prefer: Kind) -> tuple[AccountSet
     for index, (variable, expected) in enumerate(problems):
         report(variable, expected, fatal=index >= login_problems and not accounts)
     if not logins and (not accounts or prefer == "oauth"):
-        accounts.insert(0, AccountSettings("oauth", "QWEN_KV", "kv", _priority_of("oauth", prefer)))
+        accounts.insert(0, KV_ACCOUNT._replace(priority=_priority_of("oauth", prefer)))
     return tuple(accounts)
 
 
@@ -150,7 +152,7 @@ class _Reader:
             login = oauth_token_from(value)
             identity = fingerprint(login.access_token, login.refresh_token or "")
             is_first = variable == "QWEN_CLI_AUTH" and item <= 1
-            record_key = RECORD_KEY if is_first else f"{RECORD_KEY}:account:{identity}"
+            record_key = RECORD_KEY if is_first else account_key(identity)
             return account._replace(login=login, identity=identity, record_key=record_key)
         key = printable_text(members.get("api_key") if members else value)
         if key is None:

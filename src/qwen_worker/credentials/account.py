@@ -43,8 +43,9 @@ MISSING_MESSAGE = (
 class OAuthAccount:
     """The OAuth account whose record has the key `record_key`, configured with `login` or by KV alone.
 
-    `oauth_base_url` is the host of the token endpoint; `fallback_base_url` is where to call if the login
-    names no host; `lead_seconds` before its expiry a token is refreshed.
+    `oauth_base_url` is the host of the token endpoint. `base_url` is where to call in any case,
+    `fallback_base_url` where to call if the login names no host. `lead_seconds` before its expiry a token is
+    refreshed. `is_alone`: there is no other login.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class OAuthAccount:
         oauth_base_url: str,
         fallback_base_url: str | None,
         lead_seconds: float,
+        base_url: str | None = None,
+        is_alone: bool = True,
     ) -> None:
         lineage = None if login is None else fingerprint(login.access_token, login.refresh_token or "")
         self._state = state.account(record_key, lineage)
@@ -63,33 +66,52 @@ class OAuthAccount:
             login,
             self._state,
             record_key=record_key,
+            base_url=base_url,
+            is_alone=is_alone,
             fallback_base_url=fallback_base_url,
             lead_seconds=lead_seconds,
         )
         self._renewal = Renewal(self._memory, oauth_base_url)
 
-    async def acquire(self, runtime: Runtime, log: Log) -> Credential:
-        """The credential to call Qwen with.
+    async def acquire(self, runtime: Runtime, log: Log, *, patience_ms: int | None = None) -> Credential:
+        """The credential to call Qwen with. `patience_ms` bounds how long one is waited for.
 
         Raises CredentialsMissing, RefreshPending, CredentialsRejected.
         """
         state = self._state
         now = runtime.clock.now_ms()
         if now >= state.usable_until_ms or state.credential is None:
-            return await self._wait_for(None, runtime, log)
+            return await self._wait_for(None, runtime, log, patience_ms)
         if now >= state.attention_at_ms:
             self._attend(now, runtime, log)
         if log.is_debug:
             self._log_token("memory", now, log)
         return state.credential
 
-    async def replace(self, refused: Credential, runtime: Runtime, log: Log) -> Credential:
+    async def replace(
+        self, refused: Credential, runtime: Runtime, log: Log, *, patience_ms: int | None = None
+    ) -> Credential:
         """Another credential than the one that the API has refused: found, or made by a forced refresh.
 
         Raises what `acquire` raises; CredentialsRejected with the code `oauth_discontinued` if the refused
         one has only just been issued.
         """
-        return await self._wait_for(refused.secret, runtime, log)
+        return await self._wait_for(refused.secret, runtime, log, patience_ms)
+
+    @property
+    def stage(self) -> object:
+        """The token at its present stage, to be compared with a later one."""
+        return self._state.token
+
+    def has_renewed(self, refused: object, now_ms: int) -> bool:
+        """Whether there is a usable token now, and another one than was `refused`."""
+        token = self._state.token
+        return (
+            token is not None
+            and token != refused
+            and token.is_valid(now_ms)
+            and now_ms >= self._state.discontinued_until_ms
+        )
 
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """What the cron trigger does: refreshes so early that requests need not, saves what is unsaved."""
@@ -142,10 +164,12 @@ class OAuthAccount:
             return "ready"
         return "expired" if state.token.refresh_token is None else "refresh_pending"
 
-    async def _wait_for(self, unwanted: str | None, runtime: Runtime, log: Log) -> Credential:
+    async def _wait_for(
+        self, unwanted: str | None, runtime: Runtime, log: Log, patience_ms: int | None
+    ) -> Credential:
         """Polls until there is a usable token other than `unwanted`; sees that someone is at work on it."""
         state, clock = self._state, runtime.clock
-        deadline = clock.now_ms() + PATIENCE_MS
+        deadline = clock.now_ms() + (PATIENCE_MS if patience_ms is None else patience_ms)
         settled = False
         pause = POLL_SECONDS / 4
         while True:

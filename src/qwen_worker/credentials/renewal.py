@@ -114,6 +114,8 @@ class Renewal:
     async def _advance(self, token: OAuthToken, need: Need, runtime: Runtime, log: Log) -> bool:
         """Refreshes this token, or finds what has come of it. Whether there may be another one to look at."""
         state = self._state
+        if token == self._memory.login and await self._memory.look_elsewhere(runtime, log):
+            return True
         spent = fingerprint(token.refresh_token or "")
         now = runtime.clock.now_ms()
         if spent not in state.refusals and not token.is_valid(now):

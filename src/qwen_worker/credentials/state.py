@@ -6,6 +6,7 @@ Nothing here can be awaited. A request that waits for another one's refresh poll
 from typing import Literal, NamedTuple
 
 from qwen_worker.credentials.model import FOREVER_MS, Credential, OAuthToken
+from qwen_worker.credentials.store import StoredLogin
 
 Source = Literal["memory", "kv", "environment"]
 """Where the token in memory came from; "memory": this isolate has refreshed it itself."""
@@ -56,12 +57,14 @@ class AccountState:
         "discontinued_until_ms",
         "due_at_ms",
         "faults",
+        "foreign",
         "job",
         "job_until_ms",
         "job_unwanted",
         "kv_unreadable",
         "last_refresh",
         "lineage",
+        "looked_elsewhere",
         "record_is_ours",
         "refusals",
         "retry_at_ms",
@@ -84,6 +87,10 @@ class AccountState:
         self.source: Source = "environment"
         self.alternative: OAuthToken | None = None
         """The other login, where a predecessor's record does not tell which of the two is newer."""
+
+        self.foreign: StoredLogin | None = None
+        """Another account's login that KV has under our key, until it is set aside."""
+        self.looked_elsewhere = False
 
         self.usable_until_ms = 0
         self.due_at_ms = FOREVER_MS

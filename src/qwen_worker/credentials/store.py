@@ -1,15 +1,19 @@
 """What is in QWEN_KV, its keys and its JSON.
 
-    qwen_oauth_credentials                    the login: the CLI's `oauth_creds.json`, `refreshed_at` (ms) and
-                                              `secret_fingerprint`: the QWEN_CLI_AUTH it descends from
+    qwen_oauth_credentials                    the first login of QWEN_CLI_AUTH: the CLI's `oauth_creds.json`,
+                                              `refreshed_at` (ms) and `secret_fingerprint`: of the configured
+                                              login that it descends from
+    qwen_oauth_credentials:account:<print>    any other login, by that fingerprint
     qwen_oauth_credentials:successor:<print>  the login that came of spending the refresh token with that
                                               fingerprint
-    qwen_oauth_credentials:rejected           the fingerprint of the refresh token that Qwen refuses for good
+    <key of the login>:rejected               the fingerprint of the refresh token that Qwen refuses for good
 
 KV caches each key in each place for up to 60 s, so a gateway that has lost the race for a refresh token may
 go on reading the old login there. The key of the successor is new with every rotation: nobody has read it
 before, so no place holds a stale value of it, and the loser finds the winner's login within seconds. It also
 keeps a login findable whose main record was overwritten by last-write-wins.
+
+A login that comes to the first place, or leaves it, has its record under the other one of its two keys.
 """
 
 import json
@@ -18,6 +22,13 @@ from typing import NamedTuple
 from qwen_worker.credentials.model import CredentialFormatError, OAuthToken, oauth_token_from
 from qwen_worker.platform.ports import KeyValueStore
 
+RECORD_KEY = "qwen_oauth_credentials"
+"""The key of the first login in QWEN_CLI_AUTH, the same as the predecessor's."""
+
+ACCOUNT_LIFETIME_SECONDS = 90 * 86_400
+"""After this long the record of a login that is configured no more goes. Others are rewritten several times a
+day.
+"""
 SUCCESSOR_LIFETIME_SECONDS = 30 * 86_400
 REJECTION_LIFETIME_SECONDS = 3_600
 """After this long a refused login is tried once again: the endpoint itself may have been wrong."""
@@ -32,6 +43,11 @@ class StoredLogin(NamedTuple):
 
     token: OAuthToken
     secret_fingerprint: str | None
+
+
+def account_key(lineage: str) -> str:
+    """The key of a login that is not the first one; `lineage` is the fingerprint of the configured login."""
+    return f"{RECORD_KEY}:account:{lineage}"
 
 
 class LoginStore:
@@ -49,7 +65,26 @@ class LoginStore:
 
     async def write(self, login: StoredLogin) -> None:
         """Replaces the login."""
-        await self._kv.put(self._key, _serialised(login))
+        if self._key == RECORD_KEY:
+            await self._kv.put(self._key, _serialised(login))
+        else:
+            await self._kv.put(self._key, _serialised(login), expiration_ttl_seconds=ACCOUNT_LIFETIME_SECONDS)
+
+    async def read_former(self, lineage: str) -> StoredLogin | None:
+        """The login from the other key: from before the account came to the first place, or left it.
+
+        Raises CorruptRecord.
+        """
+        other_key = account_key(lineage) if self._key == RECORD_KEY else RECORD_KEY
+        found = _parsed(await self._kv.get(other_key))
+        return found if found is not None and found.secret_fingerprint == lineage else None
+
+    async def set_aside(self, login: StoredLogin) -> None:
+        """Keeps another account's login that is about to be overwritten, unless KV has a newer one of it."""
+        aside = LoginStore(self._kv, account_key(login.secret_fingerprint or ""))
+        present = await aside.read()
+        if present is None or login.token.is_newer_than(present.token):
+            await aside.write(login)
 
     async def read_successor(self, spent: str) -> StoredLogin | None:
         """What came of spending the refresh token with the fingerprint `spent`. Raises CorruptRecord."""
@@ -74,7 +109,7 @@ class LoginStore:
         )
 
     def _successor_key(self, spent: str) -> str:
-        return f"{self._key}:successor:{spent}"
+        return f"{RECORD_KEY}:successor:{spent}"
 
 
 def _serialised(login: StoredLogin) -> str:

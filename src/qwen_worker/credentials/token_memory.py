@@ -38,8 +38,8 @@ SAVING_LEASE_MS = 15_000
 class TokenMemory:
     """The token of one account in this isolate. Its data is in `state`; this holds the settings it works by.
 
-    `login` is the configured one, None where the account lives in KV alone. `fallback_base_url` serves where
-    a login names no host.
+    `login` is the configured one, None where the account lives in KV alone. `base_url` is where to call in
+    any case; `fallback_base_url` serves where a login names no host. `is_alone`: there is no other login.
     """
 
     def __init__(
@@ -50,10 +50,14 @@ class TokenMemory:
         record_key: str,
         fallback_base_url: str | None,
         lead_seconds: float,
+        base_url: str | None = None,
+        is_alone: bool = True,
     ) -> None:
         self.login = login
         self.state = state
         self._record_key = record_key
+        self._is_alone = is_alone
+        self._base_url = base_url
         self._fallback_base_url = fallback_base_url
         self._lead_ms = int(lead_seconds * 1000)
         if state.token is not None:
@@ -116,6 +120,29 @@ class TokenMemory:
         if corrupt and state.unsaved is None and state.token is not None:
             state.unsaved = Unsaved(state.token, "", login_due=True, successor_due=False)
 
+    async def look_elsewhere(self, runtime: Runtime, log: Log) -> bool:
+        """Before the configured refresh token is spent: the account's record may be under its other key.
+
+        Whether it was there. Also sets the login of another account aside that is under ours.
+        """
+        state, store = self.state, self.store(runtime)
+        if state.looked_elsewhere or store is None or state.lineage is None:
+            return False
+        state.looked_elsewhere = True
+        found: StoredLogin | None = None
+        try:
+            found = await store.read_former(state.lineage)
+            if state.foreign is not None:
+                await store.set_aside(state.foreign)
+                state.foreign = None
+        except (StoreError, CorruptRecord) as error:
+            log.warning("KV failed", operation="move", error=str(error))
+        if found is None or not self.is_promising(found.token, runtime.clock.now_ms()):
+            return False
+        log.info("login found under its former key")
+        self.adopt(found.token, "kv", runtime, log)
+        return True
+
     async def _read(self, store: LoginStore, runtime: Runtime) -> StoredLogin | None:
         """Reads the record; a failing KV gets a second chance."""
         try:
@@ -128,6 +155,7 @@ class TokenMemory:
         """Takes over KV's login, unless it belongs to another secret or is older than what we have."""
         state, now = self.state, runtime.clock.now_ms()
         if self._is_foreign(stored):
+            state.foreign = stored
             if state.record_is_ours and not state.superseded:
                 state.superseded = True
                 log.warning("another login has taken over the record", consequence="it is not written here")
@@ -144,11 +172,14 @@ class TokenMemory:
             self.adopt(stored.token, "kv", runtime, log)
 
     def _choose_first(self, stored: StoredLogin, runtime: Runtime, log: Log) -> None:
-        """KV or the environment, in a fresh isolate. A predecessor's record does not tell its origin."""
+        """KV or the environment, in a fresh isolate.
+
+        A predecessor's record does not tell its origin: beside other logins it may be the one of those.
+        """
         login = self.login
         if login is None or stored.secret_fingerprint is not None:
             self.adopt(stored.token, "kv", runtime, log)
-        elif stored.token.is_newer_than(login):
+        elif self._is_alone and stored.token.is_newer_than(login):
             self.adopt(stored.token, "kv", runtime, log)
             self.state.alternative = login
         else:
@@ -186,7 +217,7 @@ class TokenMemory:
         self.schedule(now)
 
     def _credential(self, token: OAuthToken) -> Credential:
-        base_url = oauth_api_base_url(token.resource_url, self._fallback_base_url)
+        base_url = self._base_url or oauth_api_base_url(token.resource_url, self._fallback_base_url)
         return Credential("oauth", token.access_token, base_url)
 
     def _due_ms(self, token: OAuthToken, lead_ms: int) -> int:

@@ -1,9 +1,11 @@
 """POST /v1/chat/completions."""
 
 import json
+from typing import TypeVar
 
 from qwen_worker.chat_request import parse_chat_request
 from qwen_worker.errors import InvalidRequest, PayloadTooLarge, UpstreamTimeout, UpstreamUnavailable
+from qwen_worker.log import Log
 from qwen_worker.platform.ports import (
     BodyTooLarge,
     BodyUnreadable,
@@ -13,8 +15,11 @@ from qwen_worker.platform.ports import (
     Response,
 )
 from qwen_worker.routes.context import Context
-from qwen_worker.upstream.client import Exchange, open_completion
+from qwen_worker.upstream.client import Exchange, Inspect
+from qwen_worker.upstream.failover import open_completion
 from qwen_worker.upstream.relay import stream_completion
+
+T = TypeVar("T")
 
 PASSED_HEADERS = (
     "x-ratelimit-limit-requests",
@@ -35,22 +40,43 @@ async def chat_completions(context: Context) -> Response:
     chat = parse_chat_request(await _read_body(context))
     log, settings, runtime = context.log, context.settings, context.runtime
     log.debug("new chat completion request", stream=chat.stream, model=chat.model)
-    exchange = Exchange(chat, context.request_id, settings, context.credentials, runtime, log)
+    exchange = Exchange(chat, context.request_id, settings, runtime, log)
     if chat.stream:
-        return await stream_completion(
-            lambda: open_completion(exchange),
-            include_usage=chat.include_usage,
-            model=chat.model or settings.default_model,
-            settings=settings,
-            runtime=runtime,
-            log=log,
-            headers={},
-        )
-    answer = await open_completion(exchange)
-    headers = _passed_headers(answer)
+        return await _stream(exchange, context)
+    answer, account = await open_completion(exchange, context.pool, _unread)
+    headers = {**_passed_headers(answer), **_account_header(account, context)}
     if log.is_debug:
         return Response(answer.status, headers, await _text_with_usage_logged(answer, context))
     return Response(answer.status, headers, answer.stream())
+
+
+async def _stream(exchange: Exchange, context: Context) -> Response:
+    chat, settings, pool = exchange.chat, context.settings, context.pool
+    headers: dict[str, str] = {}
+
+    async def open_upstream(inspect: Inspect[T]) -> T:
+        start, account = await open_completion(exchange, pool, inspect)
+        headers.update(_account_header(account, context))
+        return start
+
+    return await stream_completion(
+        open_upstream,
+        include_usage=chat.include_usage,
+        model=chat.model or settings.default_model,
+        settings=settings,
+        runtime=context.runtime,
+        log=context.log,
+        headers=headers,
+    )
+
+
+async def _unread(answer: InboundResponse, _: Log) -> InboundResponse:
+    """A whole answer is passed on without a look into it."""
+    return answer
+
+
+def _account_header(account: str, context: Context) -> dict[str, str]:
+    return {"x-qwen-account": account} if context.settings.show_account else {}
 
 
 async def _read_body(context: Context) -> bytes:

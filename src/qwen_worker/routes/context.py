@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import CredentialManager
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import InboundRequest, Runtime
 
@@ -14,7 +14,7 @@ class Context(NamedTuple):
     request: InboundRequest
     request_id: str
     settings: Settings
-    credentials: CredentialManager
+    pool: AccountPool
     runtime: Runtime
     log: Log
     started_ms: int

@@ -20,8 +20,9 @@ ENDPOINTS = (
 async def health(context: Context) -> Response:
     """Open to anyone: status, uptime of this isolate in whole seconds, version.
 
-    With a valid client key (or when none is configured) it adds what an operator needs about the credential,
-    never a token or a part of one. Broken configuration makes the status `degraded`, with the reasons.
+    With a valid client key (or when none is configured) it adds what an operator needs about the accounts,
+    never a token or a part of one; `credentials` are those of the only account. Broken configuration makes
+    the status `degraded`, with the reasons.
     """
     now_ms = context.runtime.clock.now_ms()
     reasons = [str(problem) for problem in context.settings.problems]
@@ -35,7 +36,9 @@ async def health(context: Context) -> Response:
     if reasons:
         body["reasons"] = reasons
     if _is_operator(context):
-        body["credentials"] = await context.credentials.describe(context.runtime)
+        body["accounts"] = await context.pool.describe(context.runtime, context.log)
+        if len(body["accounts"]) == 1:
+            body["credentials"] = body["accounts"][0]["credentials"]
     return Response(200, {"content-type": "application/json", "cache-control": "no-store"}, json.dumps(body))
 
 

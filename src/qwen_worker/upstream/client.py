@@ -1,14 +1,14 @@
-"""From a checked request to an answer of Qwen: credential, body, attempts, classification.
+"""From a checked request to an answer of Qwen, with one account: credential, body, attempts, classification.
 
-`open_completion` returns a 2xx answer whose body has not been read, or raises the ProxyError that the client
-should see. Everything that may be tried again is tried here, before the first byte reaches the client.
+Everything that may be tried again is tried here, before the first byte reaches the client.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, TypeVar
 
+from qwen_worker.accounts.pool import Account
 from qwen_worker.chat_request import ChatRequest
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import CredentialManager
 from qwen_worker.credentials.model import Credential
 from qwen_worker.errors import (
     CredentialsRejected,
@@ -22,6 +22,11 @@ from qwen_worker.platform.ports import FetchError, FetchTimeout, InboundResponse
 from qwen_worker.upstream.errors import error_from_response
 from qwen_worker.upstream.headers import upstream_headers
 from qwen_worker.upstream.request import prepare_request, target_for
+
+T = TypeVar("T")
+
+Inspect = Callable[[InboundResponse, Log], Coroutine[Any, Any, T]]
+"""Looks at a 2xx answer whose body has not been read, with a log for this account. Raises ProxyError."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
 """A longer Retry-After is the client's to wait for, not ours."""
@@ -38,55 +43,66 @@ RETRIED_UPSTREAM_STATUSES = (502, 503, 504)
 
 
 class Exchange(NamedTuple):
-    """What stays the same over all attempts of one request."""
+    """What stays the same over all attempts and all accounts of one request."""
 
     chat: ChatRequest
     request_id: str
     settings: Settings
-    credentials: CredentialManager
     runtime: Runtime
     log: Log
 
 
-async def open_completion(exchange: Exchange) -> InboundResponse:
-    """Sends the request to Qwen until it is answered or the bounds are reached.
+async def open_on_account(
+    exchange: Exchange,
+    account: Account,
+    inspect: Inspect[T],
+    *,
+    attempts: int,
+    patience_ms: int | None = None,
+) -> T:
+    """Sends the request until it is answered or the bounds are reached; returns what `inspect` makes of it.
 
     Raises ProxyError: the last failure, classified. A refused OAuth token is replaced and the request
-    repeated; connection failures, 502, 503, 504 and short rate limits are repeated with jittered backoff; a
-    client's mistake never is.
+    repeated; connection failures, 502, 503, 504 and short rate limits are repeated with jittered backoff,
+    `attempts` times in all; a client's mistake never is. `patience_ms` bounds how long a token is waited for.
     """
-    runtime, log = exchange.runtime, exchange.log
+    runtime, source = exchange.runtime, account.source
+    log = exchange.log.bound(account=account.label)
     started_ms = runtime.clock.now_ms()
-    credential = await exchange.credentials.acquire(runtime, log)
     attempt = 1
     replacements = 0
-    while True:
-        try:
-            return await _attempt(exchange, credential, attempt)
-        except CredentialsRejected as error:
-            if replacements == MAX_CREDENTIAL_REPLACEMENTS:
-                raise
-            replacements += 1
-            log.info("credential refused", status=error.upstream_status, kind=credential.kind)
-            credential = await exchange.credentials.replace(credential, runtime, log)
-        except ProxyError as error:
-            elapsed_seconds = (runtime.clock.now_ms() - started_ms) / 1000
-            delay = retry_delay_seconds(error, attempt, exchange.settings, elapsed_seconds, runtime.random())
-            if delay is None:
-                raise
-            log.info("retrying", code=error.code, attempt=attempt, delay_ms=int(delay * 1000))
-            await runtime.clock.sleep(delay)
-            attempt += 1
+    try:
+        credential = await source.acquire(runtime, log, patience_ms=patience_ms)
+        while True:
+            try:
+                return await _attempt(exchange, credential, inspect, attempt, log)
+            except CredentialsRejected as error:
+                if replacements == MAX_CREDENTIAL_REPLACEMENTS:
+                    raise
+                replacements += 1
+                log.info("credential refused", status=error.upstream_status, kind=credential.kind)
+                credential = await source.replace(credential, runtime, log, patience_ms=patience_ms)
+            except ProxyError as error:
+                elapsed_seconds = (runtime.clock.now_ms() - started_ms) / 1000
+                delay = retry_delay_seconds(error, attempt, attempts, elapsed_seconds, runtime.random())
+                if delay is None:
+                    raise
+                log.info("retrying", code=error.code, attempt=attempt, delay_ms=int(delay * 1000))
+                await runtime.clock.sleep(delay)
+                attempt += 1
+    except ProxyError as error:
+        error.account = account.label
+        raise
 
 
 def retry_delay_seconds(
-    error: ProxyError, attempt: int, settings: Settings, elapsed_seconds: float, random: float
+    error: ProxyError, attempt: int, attempts: int, elapsed_seconds: float, random: float
 ) -> float | None:
-    """How long to wait before attempt number `attempt + 1`; None if there must not be one.
+    """How long to wait before attempt number `attempt + 1` of `attempts`; None if there must not be one.
 
     `random` is uniform in [0, 1): the wait is jittered, so that many clients do not come back as one.
     """
-    if attempt >= settings.upstream_attempts or not _is_passing(error):
+    if attempt >= attempts or not is_passing(error):
         return None
     backoff = BACKOFF_BASE_SECONDS * 2.0 ** (attempt - 1) * (0.5 + random)
     delay = max(backoff, error.retry_after_seconds or 0.0)
@@ -95,7 +111,7 @@ def retry_delay_seconds(
     return delay
 
 
-def _is_passing(error: ProxyError) -> bool:
+def is_passing(error: ProxyError) -> bool:
     """Whether a fault may be gone in a moment: a failed connection, a gateway's answer, a short limit."""
     if isinstance(error, RateLimited):
         return error.retry_after_seconds is not None
@@ -104,9 +120,11 @@ def _is_passing(error: ProxyError) -> bool:
     return error.upstream_status in RETRIED_UPSTREAM_STATUSES
 
 
-async def _attempt(exchange: Exchange, credential: Credential, attempt: int) -> InboundResponse:
+async def _attempt(
+    exchange: Exchange, credential: Credential, inspect: Inspect[T], attempt: int, log: Log
+) -> T:
     """One request to Qwen. Raises ProxyError for any answer that is not a usable 2xx."""
-    chat, settings, runtime, log = exchange.chat, exchange.settings, exchange.runtime, exchange.log
+    chat, settings, runtime = exchange.chat, exchange.settings, exchange.runtime
     target = target_for(credential, settings)
     prepared = prepare_request(chat, target)
     outbound = OutboundRequest(
@@ -133,7 +151,7 @@ async def _attempt(exchange: Exchange, credential: Credential, attempt: int) -> 
         )
         log.debug("upstream response", status=response.status, duration_ms=runtime.clock.now_ms() - sent_ms)
         if _is_usable(response, stream=chat.stream):
-            return response
+            return await inspect(response, log)
         body = await response.text()
     except FetchTimeout:
         raise UpstreamTimeout("Qwen did not answer in time.") from None

@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import Any
 
 from qwen_worker.config import Settings
-from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamTimeout
+from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamTimeout, UpstreamUnavailable
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import (
     RELAYED_PIECE_BYTES,
@@ -29,6 +29,7 @@ from qwen_worker.platform.ports import (
     Runtime,
     StreamBroken,
 )
+from qwen_worker.upstream.client import Inspect
 from qwen_worker.upstream.stream_end import DONE, StreamTail, end_of_stream, error_event
 from qwen_worker.upstream.stream_start import Relaying, judge_start
 
@@ -48,7 +49,10 @@ LOOK_BYTES = 1_000_000
 REST_SECONDS = 0.5
 """How long to wait, when a stream ends without a `[DONE]`, for what has not been looked at yet."""
 
-OpenUpstream = Callable[[], Coroutine[Any, Any, InboundResponse]]
+Start = tuple[BodyReader, bytes, Relaying]
+"""Qwen's body, what has been read of it, and how to relay it."""
+
+OpenUpstream = Callable[[Inspect[Start]], Coroutine[Any, Any, Start]]
 
 
 async def stream_completion(
@@ -63,11 +67,13 @@ async def stream_completion(
 ) -> Response:
     """Answers with a stream of chat completion chunks.
 
-    `open_upstream` returns a 2xx answer of Qwen whose body has not been read. `include_usage` tells whether
-    the client asked for a usage chunk. Raises ProxyError if Qwen's error comes before the response has begun.
+    `open_upstream` hands an answer of Qwen's to what it is given, which looks for the first event; as long as
+    that is an error, it may try again. `include_usage` tells whether the client asked for a usage chunk.
+    `headers` are read when the response begins. Raises ProxyError if Qwen's error comes before.
     """
     relay = _Relay(open_upstream, include_usage, model, settings, runtime, log)
-    return Response(200, {**headers, **STREAM_HEADERS}, await relay.begin())
+    body = await relay.begin()
+    return Response(200, {**headers, **STREAM_HEADERS}, body)
 
 
 class _Relay:
@@ -113,10 +119,23 @@ class _Relay:
         self._run(self._relay(pipe, reader, head, relaying), pipe)
         return pipe.readable
 
-    async def _start(self) -> tuple[BodyReader, bytes, Relaying]:
-        """Opens the upstream and reads up to the first event. Raises ProxyError."""
-        answer = self._answer = await self._open_upstream()
+    async def _start(self) -> Start:
+        """Opens the upstream up to the first event. Raises ProxyError."""
+        start = await self._open_upstream(self._inspect)
         del self._open_upstream  # and with it the request's body, for as long as the stream lasts
+        return start
+
+    async def _inspect(self, answer: InboundResponse, log: Log) -> Start:
+        """Reads an answer up to its first event. Raises ProxyError if it does not begin a stream."""
+        self._answer, self._log, self._timed_out = answer, log, None
+        try:
+            return await self._read_start(answer)
+        except ProxyError:
+            answer.cancel()
+            self._heard_ms = 0
+            raise
+
+    async def _read_start(self, answer: InboundResponse) -> Start:
         self._heard_ms = self._clock.now_ms()
         reader = answer.reader()
         head = b""
@@ -124,7 +143,9 @@ class _Relay:
             try:
                 piece = await reader.read()
             except StreamBroken:
-                raise self._timed_out or StreamFailed("The connection to Qwen broke.") from None
+                raise self._timed_out or UpstreamUnavailable(
+                    "The connection to Qwen broke before its answer began."
+                ) from None
             self._heard_ms = self._clock.now_ms()
             head += piece or b""
             relaying = judge_start(
@@ -150,7 +171,7 @@ class _Relay:
             return True
         return False
 
-    async def _keep_alive(self, pipe: Pipe, start: asyncio.Task[tuple[BodyReader, bytes, Relaying]]) -> None:
+    async def _keep_alive(self, pipe: Pipe, start: asyncio.Task[Start]) -> None:
         """Sends comments until the first event; then relays, or tells the error in the stream."""
         while True:
             await pipe.write(KEEP_ALIVE)

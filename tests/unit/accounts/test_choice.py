@@ -2,17 +2,15 @@
 
 from collections import Counter
 
-from qwen_worker.accounts.choice import Candidate, choose, due_first, free_ms
+from qwen_worker.accounts.choice import Candidate, choose, due_first
 from qwen_worker.accounts.rests import PROBE_LEASE_MS
 from qwen_worker.accounts.standing import LOST_MS, MOST_CONVERSATIONS, MOST_MODELS, AccountsMemory
-from qwen_worker.credentials.model import FOREVER_MS
 from qwen_worker.errors import (
     CredentialsRejected,
     NotFound,
     ProxyError,
     QuotaExhausted,
     RateLimited,
-    UpstreamUnavailable,
 )
 from tests.support.ports import VirtualClock
 
@@ -199,15 +197,6 @@ def test_the_account_that_is_back_first_decides_what_the_client_is_told() -> Non
         found = due_first(accounts.candidates(), now)
         assert found is not None
         assert found[0].identity == name
-
-
-def test_when_the_first_account_may_be_tried_again() -> None:
-    accounts = Accounts(a=1, b=1)
-    accounts.fail("a", RateLimited("x", retry_after_seconds=20))
-    accounts.fail("b", UpstreamUnavailable("x"))
-    now = accounts.clock.now_ms()
-    assert free_ms(accounts.candidates(), now) == now + 500
-    assert free_ms([], now) == FOREVER_MS
 
 
 def test_names_of_models_do_not_fill_the_memory() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_worker.accounts.configuration import RECORD_KEY, AccountSettings, Kind, read_accounts
+from qwen_worker.accounts.configuration import AccountSettings, Kind, read_accounts
+from qwen_worker.credentials.store import RECORD_KEY
 
 
 class Reading:
@@ -212,6 +213,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["QWEN_CLI_AUTH", "QWEN_API_KEY_2"]), json_values.map(json.dumps) | st.text(max_size=20)
 )

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwen_worker.credentials.manager import RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsMissing, CredentialsRejected, RefreshPending
 from qwen_worker.platform.ports import FetchError
 from tests.simulation.virtual_time import virtual
@@ -45,7 +45,7 @@ async def test_the_hot_path_never_waits() -> None:
     isolate = Isolate(kv=FakeKV())
     await isolate.acquire()
     with pytest.raises(StopIteration):
-        isolate.manager.acquire(isolate.runtime, isolate.log).send(None)
+        isolate.account.acquire(isolate.runtime, isolate.log).send(None)
 
 
 @virtual

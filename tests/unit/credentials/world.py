@@ -6,14 +6,17 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+from qwen_worker.accounts.pool import AccountPool, CredentialSource
+from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import RECORD_KEY, CredentialManager, CredentialState
 from qwen_worker.credentials.model import Credential
+from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchTimeout, InboundResponse, OutboundRequest, Runtime, StoreError
@@ -219,7 +222,6 @@ class Isolate:
         *,
         endpoint: TokenEndpoint | None = None,
         kv: FakeKV | None = None,
-        manager_class: Callable[[Settings, CredentialState], CredentialManager] = CredentialManager,
         seed: int = 1,
     ) -> None:
         self.endpoint = endpoint or TokenEndpoint()
@@ -227,13 +229,17 @@ class Isolate:
         self.lines: list[dict[str, Any]] = []
         self.background = TaskBackground()
         self.state = CredentialState()
-        self._manager_class = manager_class
         self._random = random.Random(seed)
         self.configure(env if env is not None else {"QWEN_CLI_AUTH": login_json()})
 
     def configure(self, env: Mapping[str, str]) -> None:
         """What the app does when the isolate's environment changes."""
-        self.manager = self._manager_class(Settings.from_env(dict(env)), self.state)
+        self.pool = AccountPool(Settings.from_env(dict(env)), self.state, AccountsMemory())
+
+    @property
+    def account(self) -> CredentialSource:
+        """The credentials of the first account; most tests have no other."""
+        return self.pool.accounts[0].source
 
     @property
     def runtime(self) -> Runtime:
@@ -250,16 +256,16 @@ class Isolate:
         return [line["event"] for line in self.lines if line["level"] == level]
 
     async def acquire(self) -> Credential:
-        return await self.manager.acquire(self.runtime, self.log)
+        return await self.account.acquire(self.runtime, self.log)
 
     async def replace(self, refused: Credential) -> Credential:
-        return await self.manager.replace(refused, self.runtime, self.log)
+        return await self.account.replace(refused, self.runtime, self.log)
 
     async def cron(self) -> None:
-        await self.manager.keep_fresh(self.runtime, self.log)
+        await self.pool.keep_fresh(self.runtime, self.log)
 
     async def describe(self) -> dict[str, Any]:
-        return await self.manager.describe(self.runtime)
+        return await self.account.describe(self.runtime)
 
     async def error(self) -> ProxyError:
         """The error that a request gets."""

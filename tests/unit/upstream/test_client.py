@@ -7,7 +7,6 @@ import pytest
 
 from qwen_worker.app import Gateway
 from qwen_worker.config import Settings
-from qwen_worker.credentials.manager import CredentialState
 from qwen_worker.errors import InvalidRequest, RateLimited, UpstreamTimeout, UpstreamUnavailable
 from qwen_worker.platform.ports import FetchError, FetchTimeout, OutboundRequest, Response
 from qwen_worker.upstream.client import (
@@ -16,6 +15,7 @@ from qwen_worker.upstream.client import (
     retry_delay_seconds,
 )
 from tests.simulator.named_faults import NAMED_FAULTS
+from tests.support.accounts import new_pool
 from tests.support.ports import (
     START_MS,
     LogRecorder,
@@ -39,7 +39,7 @@ class Chat:
         self.clock = VirtualClock()
         self.fetcher = ScriptedFetcher(self._answer)
         settings = Settings.from_env({"QWEN_API_KEY": "upstream-key-1", **variables})
-        self._gateway = Gateway(settings, CredentialState(), self.logs, started_ms=START_MS)
+        self._gateway = Gateway(settings, new_pool(settings), self.logs, started_ms=START_MS)
 
     def _answer(self, _: OutboundRequest) -> Any:
         return self._answers[min(len(self.fetcher.requests), len(self._answers)) - 1]
@@ -141,18 +141,14 @@ async def test_qwens_words_and_request_id_reach_the_client_but_no_credential() -
     assert "sk-abcdef123" not in response.body
 
 
-SETTINGS = Settings()
-
-
 @pytest.mark.parametrize("random", [0.0, 0.999])
 def test_waits_grow_are_jittered_and_bounded(random: float) -> None:
     error = UpstreamUnavailable("x")
-    settings = SETTINGS._replace(upstream_attempts=8)
-    waits = [retry_delay_seconds(error, attempt, settings, 0, random) for attempt in range(1, 8)]
+    waits = [retry_delay_seconds(error, attempt, 8, 0, random) for attempt in range(1, 8)]
     taken = [wait for wait in waits if wait is not None]
     assert taken == sorted(taken)
     assert all(0.1 <= wait <= MAX_RETRY_WAIT_SECONDS for wait in taken)
-    assert taken[0] != retry_delay_seconds(error, 1, settings, 0, 0.5)
+    assert taken[0] != retry_delay_seconds(error, 1, 8, 0, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -174,5 +170,5 @@ def test_waits_grow_are_jittered_and_bounded(random: float) -> None:
 def test_only_what_may_be_gone_in_a_moment_is_repeated(
     error: Any, attempt: int, elapsed: float, is_repeated: bool
 ) -> None:
-    delay = retry_delay_seconds(error, attempt, SETTINGS, elapsed, 0.5)
+    delay = retry_delay_seconds(error, attempt, 3, elapsed, 0.5)
     assert (delay is not None) == is_repeated

@@ -9,8 +9,9 @@ import pytest
 from qwen_worker.config import Settings
 from qwen_worker.errors import ProxyError, RateLimited, UpstreamTimeout
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import InboundResponse, StreamBroken
-from qwen_worker.upstream.relay import KEEP_ALIVE, stream_completion
+from qwen_worker.platform.ports import StreamBroken
+from qwen_worker.upstream.client import Inspect
+from qwen_worker.upstream.relay import KEEP_ALIVE, Start, stream_completion
 from tests.simulation.virtual_time import VirtualClock, virtual
 from tests.support.ports import LogRecorder, make_runtime
 from tests.support.streams import MemoryPipe, StreamResponse
@@ -60,11 +61,11 @@ class World:
         (line,) = self.log.events("usage")
         return line
 
-    async def _open(self) -> InboundResponse:
+    async def _open(self, inspect: Inspect[Start]) -> Start:
         await asyncio.sleep(self._opens_after_seconds)
         if isinstance(self.answer, ProxyError):
             raise self.answer
-        return self.answer
+        return await inspect(self.answer, Log(self.log, "info", "request-1"))
 
 
 def now() -> float:

@@ -1,10 +1,10 @@
-"""Which kind of credential is used, what cron does, what /health is told, and that nothing leaks."""
+"""What a static key does, what cron does, what /health is told, and that nothing leaks."""
 
 import asyncio
 import json
 
-from qwen_worker.credentials.manager import RECORD_KEY
 from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL
+from qwen_worker.credentials.store import RECORD_KEY
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import (
     HOUR,
@@ -30,20 +30,6 @@ async def test_a_static_key_calls_its_default_host_and_touches_neither_kv_nor_qw
     assert not kv.reads
     assert isolate.endpoint.requests == []
     assert {"token source", "base URL resolved"} <= set(isolate.events("debug"))
-
-
-@virtual
-async def test_the_key_goes_before_the_login_unless_told_otherwise() -> None:
-    assert (await Isolate({**KEY, **LOGIN}, kv=FakeKV()).acquire()).kind == "api_key"
-    told = Isolate({**KEY, **LOGIN, "QWEN_CREDENTIAL": "oauth"}, kv=FakeKV())
-    assert (await told.acquire()).kind == "oauth"
-
-
-@virtual
-async def test_without_any_login_the_key_is_used_though_oauth_is_preferred() -> None:
-    isolate = Isolate({**KEY, "QWEN_CREDENTIAL": "oauth"}, kv=FakeKV())
-    assert (await isolate.acquire()).kind == "api_key"
-    assert (await isolate.describe())["kind"] == "api_key"
 
 
 @virtual
