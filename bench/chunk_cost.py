@@ -13,7 +13,7 @@ BURST_CHUNKS = 2_000
 
 async def measure(upstream_port: int, *, quick: bool) -> Section:
     """Runs all four Workers in turn, several rounds, and takes medians."""
-    rounds, chunks, bursts = (2, 300, 5) if quick else (5, 500, 20)
+    rounds, chunks, bursts = (2, 300, 5) if quick else (3, 1_000, 20)
     with running(LIMIT, OURS_B, OURS_D, PARSING, upstream_port=upstream_port) as workers:
         for worker in workers:
             await _burst(worker, 3)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from bench.client import Answer, ask_once, chat
 from bench.latency import percentile
 from bench.report import Section, Target
-from bench.workers import LIMIT, OURS_B, OURS_D, RunningWorker, Subject, running
+from bench.workers import LIMIT, OURS_B, OURS_D, Subject, running
 
 STREAMS = 200
 PAUSE_MS = 20
@@ -14,7 +14,7 @@ PAUSE_MS = 20
 
 async def measure(upstream_port: int, *, quick: bool) -> Section:
     """The same load directly, through the limit and through both of our ways to relay."""
-    chunks = 150 if quick else 500
+    chunks = 150 if quick else 400
     request = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}")
     rows = [_row("directly", await _load(upstream_port, request), None)]
     complete: dict[str, int] = {}
@@ -45,22 +45,12 @@ async def _loaded_worker(subject: Subject, upstream_port: int, request: bytes) -
     """The answers, and how much memory one stream took at most."""
     with running(subject, upstream_port=upstream_port) as (worker,):
         await ask_once(worker.port, chat(2_000, bench="burst 10"))
-        before = worker.memory_bytes()
-        watching = asyncio.ensure_future(_most_memory(worker))
-        answers = await _load(worker.port, request)
-        watching.cancel()
-        most = max(worker.memory_bytes(), *_SEEN)
-        return answers, max(0, most - before) // STREAMS
-
-
-_SEEN: list[int] = [0]
-
-
-async def _most_memory(worker: RunningWorker) -> None:
-    _SEEN[:] = [0]
-    while True:
-        _SEEN[0] = max(_SEEN[0], worker.memory_bytes())
-        await asyncio.sleep(0.1)
+        before = most = worker.memory_bytes()
+        loading = asyncio.ensure_future(_load(worker.port, request))
+        while not loading.done():
+            most = max(most, worker.memory_bytes())
+            await asyncio.wait((loading,), timeout=0.2)
+        return loading.result(), (most - before) // STREAMS
 
 
 async def _load(port: int, request: bytes) -> list[Answer]:

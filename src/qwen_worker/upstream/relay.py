@@ -7,13 +7,14 @@ kept waiting with comments, and from then on an error is an event of the stream.
 native: Python only looks at what went through from time to time, to notice a stalled stream and to know how
 it ended.
 
-Everything here runs as a task of the request: a client that goes away ends it, and Qwen's connection with it.
+Everything here runs as a task of the request: a client that goes away ends it, and Qwen's connection with
+it. What a healthy stream does not need is imported only where it is needed, to keep the start short.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_worker.config import Settings
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamTimeout, UpstreamUnavailable
@@ -30,8 +31,10 @@ from qwen_worker.platform.ports import (
     StreamBroken,
 )
 from qwen_worker.upstream.client import Inspect
-from qwen_worker.upstream.stream_end import DONE, StreamTail, end_of_stream, error_event
-from qwen_worker.upstream.stream_start import Relaying, judge_start
+from qwen_worker.upstream.healthy_stream import DONE, StreamTail, healthy_end, is_healthy_start
+
+if TYPE_CHECKING:
+    from qwen_worker.upstream.stream_start import Relaying
 
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -49,7 +52,7 @@ LOOK_BYTES = 1_000_000
 REST_SECONDS = 0.5
 """How long to wait, when a stream ends without a `[DONE]`, for what has not been looked at yet."""
 
-Start = tuple[BodyReader, bytes, Relaying]
+Start = tuple[BodyReader, bytes, "Relaying"]
 """Qwen's body, what has been read of it, and how to relay it."""
 
 OpenUpstream = Callable[[Inspect[Start]], Coroutine[Any, Any, Start]]
@@ -148,18 +151,26 @@ class _Relay:
                 ) from None
             self._heard_ms = self._clock.now_ms()
             head += piece or b""
-            relaying = judge_start(
-                head,
-                ended=piece is None,
-                include_usage=self._include_usage,
-                header=answer.header,
-                now_ms=self._heard_ms,
-            )
+            relaying = self._judge(answer, head, ended=piece is None)
             if relaying is not None:
                 self._first_event_ms = self._heard_ms
                 if self._settings.rewrite_streams == "always":
-                    relaying = Relaying.REWRITTEN
+                    relaying = "rewritten"
                 return reader, head, relaying
+
+    def _judge(self, answer: InboundResponse, head: bytes, *, ended: bool) -> "Relaying | None":
+        """How to relay what begins with `head`; None if more must be seen. Raises ProxyError."""
+        if is_healthy_start(head):
+            return "native"
+        from qwen_worker.upstream.stream_start import judge_start
+
+        return judge_start(
+            head,
+            ended=ended,
+            include_usage=self._include_usage,
+            header=answer.header,
+            now_ms=self._heard_ms,
+        )
 
     async def _started_within(self, start: asyncio.Task[Any], seconds: float) -> bool:
         """Waits for the first event, at most so long; gives an upstream up that has been silent too long."""
@@ -180,7 +191,7 @@ class _Relay:
         try:
             reader, head, relaying = start.result()
         except ProxyError as error:
-            await pipe.write(error_event(error) + DONE)
+            await _write_error(pipe, error)
             self._log_end(error, None, None, 0)
             return
         await self._relay(pipe, reader, head, relaying)
@@ -200,14 +211,13 @@ class _Relay:
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
-                failure = InternalError("The gateway failed to relay the stream.")
-                await pipe.write(error_event(failure) + DONE)
+                await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
         pipe.close()
 
     def _relay(
-        self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: Relaying
+        self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: "Relaying"
     ) -> Coroutine[Any, Any, None]:
-        if relaying is Relaying.REWRITTEN:
+        if relaying == "rewritten":
             return self._rewrite(pipe, reader, head)
         # Begun here and now: the first event need not wait for the task that follows the stream.
         return self._follow(pipe, pipe.relay(reader, head))
@@ -224,7 +234,11 @@ class _Relay:
         watch.stop()
         while not tail.is_done and (data := await self._rest(pipe, tail)):
             tail.feed(data)
-        end = end_of_stream(tail, failure, self._clock.now_ms())
+        end = healthy_end(tail) if failure is None else None
+        if end is None:
+            from qwen_worker.upstream.stream_end import end_of_stream
+
+            end = end_of_stream(tail, failure, self._clock.now_ms())
         if end.closing:
             await pipe.write(end.closing)
         self._log_end(end.error, end.finish_reason, end.usage, tail.size_bytes)
@@ -240,7 +254,7 @@ class _Relay:
         return b""
 
     async def _rewrite(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
-        from qwen_worker.upstream.rewrite import StreamRewriter  # a rare path, not worth its time at start-up
+        from qwen_worker.upstream.rewrite import StreamRewriter
 
         pipe.stop_observing()
         rewriter = StreamRewriter(include_usage=self._include_usage, now_ms=self._clock.now_ms)
@@ -355,6 +369,12 @@ class _Watch:
 
 def _broken() -> StreamFailed:
     return StreamFailed("The connection to Qwen broke in the middle of the stream.")
+
+
+async def _write_error(pipe: Pipe, error: ProxyError) -> None:
+    from qwen_worker.upstream.stream_end import error_event
+
+    await pipe.write(error_event(error) + DONE)
 
 
 async def _done_within(task: asyncio.Task[Any], seconds: float, clock: Clock) -> bool:

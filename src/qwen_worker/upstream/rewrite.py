@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.upstream.healthy_stream import DONE
 from qwen_worker.upstream.sse import Event, EventParser
-from qwen_worker.upstream.stream_end import DONE, error_event
+from qwen_worker.upstream.stream_end import error_event
 from qwen_worker.upstream.stream_start import event_error
 
 PROOF_STEPS = 4

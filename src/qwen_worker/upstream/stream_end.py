@@ -1,59 +1,20 @@
-"""How a natively relayed stream ends: what it has said, found without parsing it, and what must be added.
-
-The bytes are looked at from time to time, in large pieces, after they have gone to the client. Of a
-completion nothing is kept but its last events.
-"""
+"""How a natively relayed stream is ended that did not end as it should: what must be added."""
 
 import json
 import re
-from typing import Any, NamedTuple
+from typing import Any
 
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.upstream.healthy_stream import DONE, StreamEnd, StreamTail
 from qwen_worker.upstream.sse import Event, EventParser
 from qwen_worker.upstream.stream_start import event_error
 from qwen_worker.upstream.unfinished_json import ending_of_object
 
-DONE = b"data: [DONE]\n\n"
-
-KEPT_BYTES = 32_768
-"""How much of the end is kept."""
-
 # A quotation mark inside a JSON string is escaped, so this matches real keys only, never a model's words.
 _finish_reasons = re.compile(rb'"finish_reason"\s*:\s*"([^"\\]+)"').findall
+
 _BLOCKS_PARSED = 4
 """A finish reason, the usage and `[DONE]` are the last three events of a stream."""
-
-
-class StreamTail:
-    """The end of a stream so far."""
-
-    __slots__ = ("kept", "size_bytes")
-
-    def __init__(self) -> None:
-        self.kept = b""
-        self.size_bytes = 0
-
-    def feed(self, data: bytes) -> None:
-        """Notes the next bytes that went to the client."""
-        self.size_bytes += len(data)
-        self.kept = (self.kept + data)[-KEPT_BYTES:] if len(data) < KEPT_BYTES else data[-KEPT_BYTES:]
-
-    @property
-    def is_done(self) -> bool:
-        """Whether `[DONE]` went through, and nothing after it."""
-        return self.kept[-16:].rstrip().endswith((b"data: [DONE]", b"data:[DONE]"))
-
-
-class StreamEnd(NamedTuple):
-    """What became of a stream."""
-
-    closing: bytes
-    """What must still be sent so that the stream ends as clients expect it."""
-    error: ProxyError | None
-    """Why the stream is not a whole completion, if it is not."""
-    finish_reason: str | None
-    usage: dict[str, Any] | None
-    """Qwen's token counts, if they came."""
 
 
 def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> StreamEnd:
@@ -62,26 +23,6 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
     `failure` is what ended it, None if Qwen itself did. A finish reason makes a completion whole; after a
     failure only if nothing but the usage could have followed.
     """
-    return _ordinary_end(tail, failure) or _other_end(tail, failure, now_ms)
-
-
-def _ordinary_end(tail: StreamTail, failure: ProxyError | None) -> StreamEnd | None:
-    """The end that nearly every stream has: a finish reason, perhaps the usage, `[DONE]`; None for others."""
-    if failure is not None or not tail.kept.endswith(DONE):
-        return None
-    last = tail.kept[-4096:]
-    reasons = _finish_reasons(last)
-    if not reasons or b'"error' in last:
-        return None
-    usage = None
-    if b'"usage":{' in last or b'"usage": {' in last:
-        *_, usage_line = (line for line in last.splitlines() if b'"usage":' in line)
-        data = _json(usage_line.removeprefix(b"data:"))
-        usage = data.get("usage") if isinstance(data, dict) else None
-    return StreamEnd(b"", None, reasons[-1].decode("ascii", "replace"), usage)
-
-
-def _other_end(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> StreamEnd:
     *blocks, unfinished = _last_blocks(tail.kept)
     reasons = _finish_reasons(b"\n".join(blocks)) or _finish_reasons(tail.kept)
     finish_reason = reasons[-1].decode("ascii", "replace") if reasons else None

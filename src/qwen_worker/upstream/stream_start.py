@@ -7,8 +7,7 @@ its real status.
 import json
 import re
 from collections.abc import Callable
-from enum import Enum
-from typing import Any
+from typing import Any, Literal
 
 from qwen_worker.errors import ProxyError, UpstreamBlocked
 from qwen_worker.upstream.errors import error_from_event, error_from_response
@@ -18,17 +17,8 @@ LONGEST_START_BYTES = 1_000_000
 """How much is read in search of a first event."""
 
 
-class Relaying(Enum):
-    """How a stream is passed on."""
-
-    NATIVE = "native"
-    REWRITTEN = "rewritten"
-
-
-_ordinary_start = re.compile(
-    rb'(?::[^\r\n]*\r?\n|\r?\n)*data: ?(\{[^\r\n]*"choices": ?\[ ?\{[^\r\n]*\})\r?\n\r?\n'
-).match
-"""A chunk with a choice, framed as every client reads it; comments and blank lines may come before it."""
+Relaying = Literal["native", "rewritten"]
+"""How a stream is passed on."""
 
 _misread = re.compile(rb"\A\xef\xbb\xbf|\r(?!\n|\Z)|^(?:id|event)\b", re.MULTILINE).search
 """What clients misread: a byte order mark, CR as a line end, `id:` and `event:` lines (openai-clients)."""
@@ -49,9 +39,6 @@ def judge_start(
     `ended` says that no more will come; `header` looks up a header of the answer. Raises the ProxyError that
     Qwen sent in place of a first chunk, or UpstreamBlocked for what is no stream of chat completion chunks.
     """
-    ordinary = _ordinary_start(start)
-    if ordinary is not None and b'"error' not in ordinary.group(1):
-        return Relaying.NATIVE
     events = EventParser().feed(start + b"\n\n" if ended else start)
     if not events:
         if ended or len(start) > LONGEST_START_BYTES:
@@ -59,8 +46,8 @@ def judge_start(
         return None
     chunk = _chunk(events[0], now_ms)
     if _misread(start) or "\n" in events[0].data or (chunk.get("choices") == [] and not include_usage):
-        return Relaying.REWRITTEN
-    return Relaying.NATIVE
+        return "rewritten"
+    return "native"
 
 
 def event_error(event: Event, data: Any, now_ms: int) -> ProxyError | None:

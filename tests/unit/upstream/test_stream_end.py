@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_worker.errors import StreamFailed
-from qwen_worker.upstream.stream_end import KEPT_BYTES, StreamEnd, StreamTail, end_of_stream
+from qwen_worker.upstream.healthy_stream import KEPT_BYTES, StreamEnd, StreamTail, healthy_end
+from qwen_worker.upstream.stream_end import end_of_stream
 from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
 
 BROKEN = StreamFailed("The connection broke.")
@@ -17,7 +18,9 @@ def end(*pieces: bytes, failure: StreamFailed | None = None) -> StreamEnd:
     tail = StreamTail()
     for piece in pieces:
         tail.feed(piece)
-    return end_of_stream(tail, failure, 0)
+    ending = end_of_stream(tail, failure, 0)
+    assert healthy_end(tail) in (None, ending)
+    return ending
 
 
 def code(data: Any) -> str:
@@ -34,6 +37,16 @@ def test_nothing_is_added_to_a_whole_stream(newline: bytes, pieces: int) -> None
     ending = end(*(stream[start : start + size] for start in range(0, len(stream), size)))
 
     assert ending == StreamEnd(b"", None, "stop", USAGE)
+
+
+@pytest.mark.parametrize(
+    "stream", [FINISH + DONE, FINISH + USAGE_CHUNK + DONE, text('"}') * 500 + FINISH + DONE]
+)
+def test_the_end_of_nearly_all_streams_is_recognised_at_once(stream: bytes) -> None:
+    tail = StreamTail()
+    tail.feed(text("Hello") + stream)
+
+    assert healthy_end(tail) is not None
 
 
 def test_the_finish_reason_and_the_usage_may_be_in_one_chunk() -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from qwen_worker.errors import ProxyError
+from qwen_worker.upstream.healthy_stream import is_healthy_start
 from qwen_worker.upstream.stream_start import Relaying, judge_start
 from tests.unit.upstream.chunks import DONE, USAGE_CHUNK, chunk, event, text
 
@@ -12,7 +13,9 @@ THROTTLED = {"code": "Throttling.RateQuota", "message": "Requests rate limit exc
 
 
 def judge(start: bytes, *, ended: bool = False, include_usage: bool = False) -> Relaying | None:
-    return judge_start(start, ended=ended, include_usage=include_usage, header=lambda _: None, now_ms=0)
+    verdict = judge_start(start, ended=ended, include_usage=include_usage, header=lambda _: None, now_ms=0)
+    assert verdict == "native" or not is_healthy_start(start)
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -30,7 +33,12 @@ def judge(start: bytes, *, ended: bool = False, include_usage: bool = False) -> 
     ],
 )
 def test_a_chunk_is_relayed_natively(start: bytes) -> None:
-    assert judge(start) is Relaying.NATIVE
+    assert judge(start) == "native"
+
+
+@pytest.mark.parametrize("start", [text("Hello"), text("Hello") * 3 + DONE, event(chunk("\r\n\n"))])
+def test_what_nearly_all_streams_begin_with_is_recognised_at_once(start: bytes) -> None:
+    assert is_healthy_start(start)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +62,7 @@ def test_more_is_awaited_until_the_first_event_is_complete(start: bytes) -> None
     ],
 )
 def test_an_error_in_the_first_event_has_its_own_status(start: bytes, status: int, code: str | None) -> None:
+    assert not is_healthy_start(start + text("and more"))
     with pytest.raises(ProxyError) as raised:
         judge(start + text("and more"))
 
@@ -82,7 +91,7 @@ def test_what_is_no_stream_is_an_error_once_it_has_ended(body: bytes, status: in
 
 
 def test_a_first_event_without_its_blank_line_counts_once_the_stream_has_ended() -> None:
-    assert judge(text("Hello").rstrip(), ended=True) is Relaying.NATIVE
+    assert judge(text("Hello").rstrip(), ended=True) == "native"
 
 
 def test_a_first_event_is_not_awaited_for_ever() -> None:
@@ -103,8 +112,8 @@ def test_a_first_event_is_not_awaited_for_ever() -> None:
     ],
 )
 def test_what_clients_misread_is_rewritten(start: bytes) -> None:
-    assert judge(start) is Relaying.REWRITTEN
+    assert judge(start) == "rewritten"
 
 
 def test_an_event_without_choices_is_passed_on_to_who_asked_for_usage() -> None:
-    assert judge(USAGE_CHUNK, include_usage=True) is Relaying.NATIVE
+    assert judge(USAGE_CHUNK, include_usage=True) == "native"
