@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from tools import setup_environment
 from tools.findings import Finding, error, note, ok, report, warning
+from tools.pywrangler import pywrangler_command
 from tools.repository import ROOT
 from tools.toolchain import deployment_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, secret_names
@@ -34,7 +35,7 @@ def main() -> None:
         stop_at_errors([login_finding(logged_in=is_logged_in())])
         report(secret_findings(secret_names(), plain_variables()))
     os.chdir(ROOT)
-    command = ["uv", "run", "--only-group", "dev", "pywrangler", "deploy", *arguments]
+    command = pywrangler_command("deploy", *arguments)
     os.execvp(command[0], command)  # noqa: S606
 
 

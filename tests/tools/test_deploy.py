@@ -6,6 +6,8 @@ import pytest
 from tests.tools.checkout import LOGGED_IN, LOGGED_OUT, Checkout
 from tools.deploy import secret_findings
 from tools.findings import Finding
+from tools.pywrangler import pinned_requirement
+from tools.repository import ROOT
 
 SECRET_LIST = "wrangler secret list"
 
@@ -27,7 +29,7 @@ def test_it_hands_over_to_pywrangler(checkout: Checkout) -> None:
     assert result.returncode == 0, result.stdout
     assert "warning" not in result.stdout
     (call,) = checkout.calls("uv")
-    assert call.arguments == ["run", "--only-group", "dev", "pywrangler", "deploy"]
+    assert call.arguments == ["tool", "run", "--from", pinned_requirement(), "pywrangler", "deploy"]
     assert call.cwd == str(checkout.root)
 
 
@@ -111,9 +113,15 @@ def test_the_first_deployment_says_which_secrets_come_next(checkout: Checkout) -
 
 
 def test_a_failed_deployment_is_a_failure(checkout: Checkout) -> None:
-    checkout.answers({**LOGGED_IN, "uv run --only-group": (3, "")})
+    checkout.answers({**LOGGED_IN, "uv tool run": (3, "")})
 
     assert checkout.run("tools.deploy").returncode == 3
+
+
+def test_a_build_at_cloudflare_deploys_with_the_same_version() -> None:
+    script = json.loads((ROOT / "package.json").read_text())["scripts"]["deploy"]
+
+    assert f"--from {pinned_requirement()} pywrangler deploy" in script
 
 
 def test_variables_of_wrangler_toml_count() -> None:

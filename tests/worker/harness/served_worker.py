@@ -13,6 +13,7 @@ from tests.worker.harness.logs import LogBook
 from tools.embedded_wrangler import dev_command, dev_environment
 from tools.network import NotReady, wait_for_answer
 from tools.processes import ProcessGroup
+from tools.pywrangler import pywrangler_command
 from tools.repository import ROOT, SOURCE
 from tools.worker_config import write_local_config
 
@@ -131,7 +132,7 @@ class ProductionWorker(ServedWorker):
         env_file.write_text(dotenv(variables or {}))
         env_file.chmod(0o600)
         command = [
-            *("uv", "run", "--only-group", "dev", "pywrangler", "dev"),
+            *pywrangler_command("dev"),
             f"--ip={_HOST}",
             "--port=0",
             "--inspector-port=0",
