@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from qwen_worker.accounts.configuration import AccountSettings, read_accounts
+from qwen_worker.accounts.configuration import AccountSettings
 from qwen_worker.config import Settings
 from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL
 from tools.dev_vars import parse_dev_vars
@@ -65,18 +65,12 @@ def dev_vars_findings(file: Path, now_ms: int) -> tuple[list[Finding], dict[str,
 
 def configuration_findings(values: Mapping[str, str], now_ms: int) -> list[Finding]:
     """Whether the Worker can use these values, and which accounts they are."""
-    environment = RecordingEnvironment(values)
-    settings = Settings.from_env(environment)
+    settings = Settings.from_env(RecordingEnvironment(values))
     findings = [
         error(f"{problem.variable} cannot be used", f"expected {problem.expected}")
         for problem in settings.problems
     ]
-    prefer = "oauth" if (values.get("QWEN_CREDENTIAL") or "").strip().lower() == "oauth" else "api_key"
-    accounts = [
-        account
-        for account in read_accounts(lambda name: _text(values, name), _ignore, prefer=prefer)  # type: ignore[arg-type]
-        if account.login is not None or account.api_key is not None
-    ]
+    accounts = [account for account in settings.accounts if account.login or account.api_key]
     if not accounts:
         findings.append(error("no credential for Qwen that can be used", CREDENTIAL_REMEDY))
     for account in accounts:
@@ -141,14 +135,6 @@ def _account_findings(account: AccountSettings, base_url: str | None, now_ms: in
             )
         ]
     return [ok(f"{account.label}: an API key for {url}")]
-
-
-def _text(values: Mapping[str, str], name: str) -> str | None:
-    return (values.get(name) or "").strip() or None
-
-
-def _ignore(variable: str, expected: str, *, fatal: bool) -> None:
-    """`Settings.problems` has it already."""
 
 
 def _counted(number: int, noun: str) -> str:

@@ -8,11 +8,12 @@ import urllib.request
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tools.findings import Finding, error, note, ok, warning
+from tools.findings import Finding, Level, error, note, ok, warning
+from tools.login_expiry import duration
 
 TIMEOUT_SECONDS = 20.0
 
-_CREDENTIAL_STATES = {
+_CREDENTIAL_STATES: dict[str, tuple[Level, str, str]] = {
     "refresh_pending": (
         "warning",
         "a token is due and not refreshed yet",
@@ -35,6 +36,7 @@ _CREDENTIAL_STATES = {
         "set QWEN_API_KEY and OPENAI_BASE_URL",
     ),
 }
+_RESTS_REMEDY = "README, Several accounts, says why accounts rest; the log line is: account rests"
 
 
 class Answer(NamedTuple):
@@ -113,29 +115,17 @@ def _health_findings(health: dict[str, Any]) -> list[Finding]:
     findings = [
         error(f"it reports: {reason}", "see README, Configuration") for reason in health.get("reasons", [])
     ]
-    for credential in _credentials(health):
-        name, state = _name(credential), credential.get("state")
-        if state in _CREDENTIAL_STATES:
-            level, text, remedy = _CREDENTIAL_STATES[state]
-            findings.append(
-                warning(f"{name}: {text}", remedy) if level == "warning" else error(f"{name}: {text}", remedy)
-            )
+    for account in health.get("accounts", []):
+        label, state, credential = account["label"], account["state"], account["credentials"]["state"]
+        if credential in _CREDENTIAL_STATES:
+            level, text, remedy = _CREDENTIAL_STATES[credential]
+            findings.append(Finding(level, f"{label}: {text}", remedy))
+        elif state == "resting":
+            reason, seconds = account["reason"], account["seconds_left"]
+            findings.append(note(f"{label}: rests for {duration(seconds)} more ({reason})", _RESTS_REMEDY))
         else:
-            findings.append(ok(f"{name}: {state}"))
+            findings.append(ok(f"{label}: {state}"))
     return findings
-
-
-def _credentials(health: dict[str, Any]) -> list[dict[str, Any]]:
-    """The credentials that /health describes, each with the label of its account."""
-    return [
-        {"label": account.get("label"), **account["credentials"]}
-        for account in health.get("accounts") or []
-        if isinstance(account, dict) and isinstance(account.get("credentials"), dict)
-    ]
-
-
-def _name(credential: dict[str, Any]) -> str:
-    return str(credential.get("label") or credential.get("kind") or "credential")
 
 
 def _models_findings(url: str, key: str | None) -> list[Finding]:

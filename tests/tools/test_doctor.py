@@ -15,7 +15,7 @@ from tools.network import free_port
 
 CLIENT_KEY = "test-client-key"
 SECRETS = ("access-token-1", "refresh-token-1", "test-api-key", CLIENT_KEY, "sk-sp-test")
-ACCOUNTS = [{"label": "a", "credentials": {"kind": "oauth", "state": "ready"}}]
+ACCOUNTS = [{"label": "a", "state": "ready", "credentials": {"kind": "oauth", "state": "ready"}}]
 HEALTHY = {
     "status": "ok",
     "uptime": 1,
@@ -244,7 +244,7 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
     [
         ({**HEALTHY, "reasons": ["LOG_LEVEL: expected a level"]}, "LOG_LEVEL: expected a level"),
         *(
-            ({**HEALTHY, "accounts": [{"label": "a", "credentials": {"state": state}}]}, text)
+            ({**HEALTHY, "accounts": [{"label": "a", "state": state, "credentials": {"state": state}}]}, text)
             for state, text in [
                 ("missing", "no credential"),
                 ("rejected", "refuses the login"),
@@ -253,7 +253,13 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
             ]
         ),
         (
-            {**HEALTHY, "accounts": [*ACCOUNTS, {"label": "b", "credentials": {"state": "rejected"}}]},
+            {
+                **HEALTHY,
+                "accounts": [
+                    *ACCOUNTS,
+                    {"label": "b", "state": "resting", "credentials": {"state": "rejected"}},
+                ],
+            },
             "b: Qwen refuses",
         ),
         ({"status": "ok"}, "is not this gateway's"),
@@ -269,6 +275,28 @@ def test_what_is_wrong_with_a_gateway_is_said(
 
     assert examination.exit_code == 1
     assert any(said in text for text in examination.of_level("error")), examination.text
+
+
+def test_an_account_that_rests_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
+    resting = {"label": "b", "state": "resting", "reason": "quota", "seconds_left": 720}
+    accounts = [*ACCOUNTS, {**resting, "credentials": {"state": "ready"}}]
+    url = start_gateway({"/health": (200, {**HEALTHY, "accounts": accounts}), "/v1/models": (200, MODELS)})
+
+    examination = machine.examine(url)
+
+    assert examination.exit_code == 0, examination.text
+    assert "b: rests for 12 min more (quota)" in examination.of_level("note")
+
+
+def test_several_accounts_are_looked_at_one_by_one(machine: Machine) -> None:
+    expired = login(access_token="access-token-2", refresh_token=None, expiry_date=1)
+    machine.dev_vars(f"QWEN_CLI_AUTH='{login()}'\nQWEN_CLI_AUTH_2='{expired}'\nQWEN_API_KEY=test-api-key\n")
+
+    examination = machine.examine()
+
+    assert any(text.startswith("QWEN_CLI_AUTH_2: expired") for text in examination.of_level("error"))
+    assert any(text.startswith("QWEN_CLI_AUTH: access token valid") for text in examination.of_level("ok"))
+    assert any(text.startswith("QWEN_API_KEY: an API key for") for text in examination.of_level("ok"))
 
 
 def test_keys_are_looked_at(machine: Machine, start_gateway: StartGateway) -> None:
