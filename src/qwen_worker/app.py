@@ -100,7 +100,10 @@ class Gateway:
             check_client_key(request, self._settings.client_keys)
             log.debug("authentication passed", required=bool(self._settings.client_keys))
         if route is None:
-            raise NotFound("Unknown path. See GET / for the endpoints of this gateway.")
+            raise NotFound(
+                "Unknown path. This gateway has POST /v1/chat/completions, GET /v1/models and GET /health; other "
+                "OpenAI endpoints (completions, responses, embeddings) are not served."
+            )
         _check_method(route, request.method)
         return await route.handler(
             Context(request, request_id, self._settings, self._pool, runtime, log, self.started_ms)
