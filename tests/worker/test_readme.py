@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.tools.checkout import Checkout
@@ -13,6 +14,7 @@ from tests.worker.conftest import CLIENT_KEY, StartWorker
 from tests.worker.harness.runtime import Worker
 from tools.repository import ROOT
 
+README = (ROOT / "README.md").read_text()
 LOCAL_ADDRESS = "http://127.0.0.1:8787"
 DEPLOYED_ADDRESS = "https://qwen-worker.your-subdomain.workers.dev"
 SIMULATORS_WORDS = "Qwen simulator"
@@ -23,8 +25,7 @@ SHELL = ["bash", "-eu"]
 
 def blocks(language: str, text_in_it: str) -> list[str]:
     """The README's code blocks in a language that have a text in them."""
-    readme = (ROOT / "README.md").read_text()
-    found = re.findall(rf"^```{language}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    found = re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     return [block for block in found if text_in_it in block]
 
 
@@ -77,6 +78,26 @@ def test_snippets_work_with_a_client_key(
     snippet = snippet.replace(LOCAL_ADDRESS, worker.base_url).replace("your-key", CLIENT_KEY)
 
     assert SIMULATORS_WORDS in run(command, snippet, tmp_path)
+
+
+def test_a_good_request_reads_in_the_log_as_the_readme_says(start_worker: StartWorker) -> None:
+    told = re.search(r"A good request reads\n(.*?);(.*?)\n\n", README, re.DOTALL)
+    assert told
+    story, beginning = (re.findall(r"`([^`]+)`", part) for part in told.groups())
+    worker = start_worker()
+
+    response = httpx.post(
+        f"{worker.openai_base_url}/chat/completions",
+        headers={"authorization": f"Bearer {CLIENT_KEY}", "x-request-id": "the-story"},
+        json={"model": "qwen3-coder-plus", "messages": [{"role": "user", "content": "Say hello."}]},
+        timeout=30,
+    )
+
+    assert response.status_code == 200
+    worker.log.wait_for("usage", request_id="the-story")
+    logged = [event["event"] for event in worker.events(request_id="the-story")]
+    assert [event for event in logged if event not in beginning] == story
+    assert [event["event"] for event in worker.events()][: len(beginning)] == beginning
 
 
 def test_the_doctor_finds_a_running_gateway_well(worker: Worker, tmp_path: Path) -> None:
