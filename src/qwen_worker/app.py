@@ -101,8 +101,8 @@ class Gateway:
             log.debug("authentication passed", required=bool(self._settings.client_keys))
         if route is None:
             raise NotFound(
-                "Unknown path. This gateway has POST /v1/chat/completions, GET /v1/models and GET /health; other "
-                "OpenAI endpoints (completions, responses, embeddings) are not served."
+                "Unknown path. This gateway has POST /v1/chat/completions, GET /v1/models and GET /health; "
+                "other OpenAI endpoints (completions, responses, embeddings) are not served."
             )
         _check_method(route, request.method)
         return await route.handler(
