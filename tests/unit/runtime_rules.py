@@ -155,9 +155,7 @@ def shareable_awaitable(module: Module) -> Iterator[Located]:
     A future is allowed as a local variable, where no other request finds it.
     """
     for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and module.origin(node.func) in _SHAREABLE_AWAITABLES:
-            yield node
-        elif (
+        if (isinstance(node, ast.Call) and module.origin(node.func) in _SHAREABLE_AWAITABLES) or (
             isinstance(node, ast.Assign)
             and _makes_future(module, node.value)
             and any(not isinstance(target, ast.Name) for target in node.targets)
