@@ -1,7 +1,7 @@
 """Starting pywrangler, Cloudflare's tool for Python Workers, in the version that pyproject.toml pins.
 
-In an environment of its own: within the project uv would first resolve every dependency group, those of the
-tests too, and a deployment must not depend on these.
+In an environment of its own: within the project uv would first install what the tests need, and a deployment
+must not depend on that.
 """
 
 from __future__ import annotations

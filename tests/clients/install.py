@@ -5,13 +5,11 @@ As tools/setup_environment.py it runs on the system's Python, with nothing but t
 
 from __future__ import annotations
 
-import json
 import sys
 
 from tools.setup_environment import (
     PIP,
     ROOT,
-    dependency_groups,
     digest,
     install_node_packages,
     is_current,
@@ -22,7 +20,11 @@ from tools.setup_environment import (
 )
 
 VENV = ROOT / ".venv-clients"
-NODE_PROJECT = ROOT / "tests" / "clients" / "node"
+CLIENTS = ROOT / "tests" / "clients"
+REQUIREMENTS = CLIENTS / "requirements.txt"
+REQUIREMENTS_ALONE = CLIENTS / "requirements-alone.txt"
+"""Packages that are installed without their dependencies."""
+NODE_PROJECT = CLIENTS / "node"
 
 
 def main() -> None:
@@ -33,20 +35,20 @@ def main() -> None:
 
 
 def install_python_clients() -> None:
-    """Creates the virtual environment and installs the groups `clients` and `clients-alone` into it."""
+    """Creates the virtual environment and installs the pinned clients into it."""
     python = VENV / "bin" / "python"
     stamp = VENV / ".setup-stamp"
-    fingerprint = digest(PIP, str(sys.version_info[:2]), json.dumps(dependency_groups()))
+    pins = [file.read_text() for file in (REQUIREMENTS, REQUIREMENTS_ALONE)]
+    fingerprint = digest(PIP, str(sys.version_info[:2]), *pins)
     if python.exists() and is_current(stamp, fingerprint):
         return
     say("installing Python clients into .venv-clients")
     if not runs_this_python(python):
         run([sys.executable, "-m", "venv", "--clear", str(VENV)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    project = ROOT / "pyproject.toml"
     run([*pip, "install", PIP])
-    run([*pip, "install", "--group", f"{project}:clients"])
-    run([*pip, "install", "--no-deps", "--group", f"{project}:clients-alone"])
+    run([*pip, "install", "--requirement", str(REQUIREMENTS)])
+    run([*pip, "install", "--no-deps", "--requirement", str(REQUIREMENTS_ALONE)])
     stamp.write_text(fingerprint)
 
 
