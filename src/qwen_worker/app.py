@@ -3,10 +3,9 @@
 import os
 import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.auth import check_client_key
 from qwen_worker.config import Settings
 from qwen_worker.credentials.state import CredentialState
@@ -16,6 +15,9 @@ from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Res
 from qwen_worker.routes.context import Context
 from qwen_worker.routes.table import Route, find_route, is_protected
 from qwen_worker.version import __version__
+
+if TYPE_CHECKING:
+    from qwen_worker.accounts.standing import AccountsMemory
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
@@ -38,7 +40,7 @@ class Isolate:
 
     def __init__(self) -> None:
         self.credential_state = CredentialState()
-        self.accounts_memory = AccountsMemory()
+        self.accounts_memory: AccountsMemory | None = None
         self._environment: Environment | None = None
         self._gateway: Gateway | None = None
 
@@ -48,6 +50,7 @@ class Isolate:
             started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
             settings = Settings.from_env(environment)
             pool = AccountPool(settings, self.credential_state, self.accounts_memory)
+            self.accounts_memory = pool.memory or self.accounts_memory
             self._gateway = Gateway(settings, pool, sink, started_ms=started_ms)
             self._environment = environment
         return self._gateway

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwen_worker.accounts.pool import Account, AccountPool
-from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.config import Settings
 from qwen_worker.credentials.state import CredentialState
 from qwen_worker.credentials.store import RECORD_KEY
@@ -113,7 +112,7 @@ class Isolate:
         self._world = world
         self._rng = world.rng
         self.deployment = world.deployment
-        self.pool = AccountPool(world.settings, CredentialState(), AccountsMemory())
+        self.pool = AccountPool(world.settings, CredentialState())
         self._tasks: set[asyncio.Task[None]] = set()
         self._runtime = Runtime(
             VirtualClock(),

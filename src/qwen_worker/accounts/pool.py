@@ -1,11 +1,11 @@
-"""The accounts under one reading of the settings: each with its configuration, credentials and standing."""
+"""The accounts under one reading of the settings: each with its configuration and its credentials.
 
-from typing import Any, Protocol
+What only several accounts need (turns, rests, their record) is imported where there are several.
+"""
 
-from qwen_worker.accounts.choice import Candidate
+from typing import TYPE_CHECKING, Any, Protocol
+
 from qwen_worker.accounts.configuration import AccountSettings
-from qwen_worker.accounts.record import recall_rests
-from qwen_worker.accounts.standing import WHOLE_ACCOUNT, AccountsMemory, Standing
 from qwen_worker.config import Settings
 from qwen_worker.credentials.account import OAuthAccount
 from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL, Credential
@@ -15,6 +15,9 @@ from qwen_worker.errors import NotFound
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime
 from qwen_worker.upstream.models import resolve_model
+
+if TYPE_CHECKING:
+    from qwen_worker.accounts.standing import AccountsMemory
 
 
 class CredentialSource(Protocol):
@@ -54,12 +57,11 @@ class CredentialSource(Protocol):
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "settings", "source", "standing")
+    __slots__ = ("_refused_stage", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: CredentialSource, standing: Standing) -> None:
+    def __init__(self, settings: AccountSettings, source: CredentialSource) -> None:
         self.settings = settings
         self.source = source
-        self.standing = standing
         self._refused_stage: object = None
 
     @property
@@ -76,27 +78,78 @@ class Account:
         """Remembers which stage of the credential Qwen has refused."""
         self._refused_stage = self.source.stage
 
-    def end_rest_if_renewed(self, now_ms: int) -> None:
-        """A dead login that has come back to life, by the cron trigger or another isolate, need not rest."""
-        rest = self.standing.rests.get(WHOLE_ACCOUNT)
-        if rest is None or rest.reason != "credentials":
-            return
-        if self.source.has_renewed(self._refused_stage, now_ms):
-            del self.standing.rests[WHOLE_ACCOUNT]
+    def has_renewed(self, now_ms: int) -> bool:
+        """Whether the credential has come back to life since, by the cron trigger or another isolate."""
+        return self.source.has_renewed(self._refused_stage, now_ms)
 
-    async def describe(self, runtime: Runtime) -> dict[str, Any]:
-        """The account for /health: its label, its state in one word, why it rests and for how long."""
-        credentials = await self.source.describe(runtime)
-        now_ms = runtime.clock.now_ms()
-        rests = {
-            place: {"reason": rest.reason, "seconds_left": max(0, rest.free_ms() - now_ms) // 1000}
-            for place, rest in self.standing.rests.items()
-            if rest.keeps_away(now_ms)
-        }
-        rest = rests.pop(WHOLE_ACCOUNT, None)
+
+class AccountPool:
+    """All accounts. `credentials` and `memory` are what the isolate remembers of them; without a `memory`,
+    several accounts begin with a fresh one.
+    """
+
+    def __init__(
+        self, settings: Settings, credentials: CredentialState, memory: "AccountsMemory | None" = None
+    ) -> None:
+        is_alone = sum(account.login is not None for account in settings.accounts) == 1
+        self.accounts = tuple(
+            Account(account, _source(account, settings, credentials, is_alone))
+            for account in settings.accounts
+        )
+        self._settings = settings
+        self.memory = (memory or _new_memory()) if len(self.accounts) > 1 else None
+        """The turns and rests of the accounts; None where there is only one."""
+
+    def serving(self, model: str | None) -> list[tuple[Account, str]]:
+        """The accounts that may be asked for a model, by the client's name for it (None: the default model),
+        with the name that it has there.
+
+        Raises NotFound if there is none.
+        """
+        settings = self._settings
+        asked = model or settings.default_model
+        found = []
+        for account in self.accounts:
+            resolved = resolve_model(
+                model,
+                default=settings.default_model,
+                aliases=settings.model_aliases,
+                is_oauth=account.settings.kind == "oauth",
+            )
+            if account.serves(asked, resolved):
+                found.append((account, resolved))
+        if not found:
+            raise NotFound(
+                f"No account of this gateway is configured for the model `{asked}`.",
+                code="model_not_found",
+                param="model",
+            )
+        return found
+
+    async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
+        """What the cron trigger does for all logins. Never raises."""
+        for account in self.accounts:
+            await account.source.keep_fresh(runtime, log.bound(account=account.label))
+
+    async def describe(self, runtime: Runtime, log: Log) -> list[dict[str, Any]]:
+        """The accounts for /health, without a secret or a part of one: label, state in one word, why an
+        account rests and for how many seconds.
+        """
+        if self.memory is not None:
+            from qwen_worker.accounts.record import recall_rests
+
+            await recall_rests(self.memory, runtime, log)
+        return [await self._description(account, runtime) for account in self.accounts]
+
+    async def _description(self, account: Account, runtime: Runtime) -> dict[str, Any]:
+        credentials = await account.source.describe(runtime)
+        rests: dict[str, dict[str, Any]] = {}
+        if self.memory is not None:
+            rests = self.memory.standing(account.settings.identity).describe(runtime.clock.now_ms())
+        rest = rests.pop("", None)
         return {
-            "label": self.label,
-            "priority": self.settings.priority,
+            "label": account.label,
+            "priority": account.settings.priority,
             "state": credentials["state"] if rest is None else "resting",
             "reason": None if rest is None else rest["reason"],
             "seconds_left": None if rest is None else rest["seconds_left"],
@@ -105,61 +158,10 @@ class Account:
         }
 
 
-class AccountPool:
-    """All accounts. `credentials` and `memory` are what the isolate remembers of them."""
+def _new_memory() -> "AccountsMemory":
+    from qwen_worker.accounts.standing import AccountsMemory
 
-    def __init__(self, settings: Settings, credentials: CredentialState, memory: AccountsMemory) -> None:
-        self.memory = memory
-        is_alone = sum(account.login is not None for account in settings.accounts) == 1
-        self.accounts = tuple(
-            Account(
-                account, _source(account, settings, credentials, is_alone), memory.standing(account.identity)
-            )
-            for account in settings.accounts
-        )
-        self._by_identity = {account.settings.identity: account for account in self.accounts}
-        self._settings = settings
-
-    def account(self, candidate: Candidate) -> Account:
-        """The account that a candidate stands for."""
-        return self._by_identity[candidate.identity]
-
-    def candidates(self, model: str | None) -> list[Candidate]:
-        """The accounts that may be asked for a model, by the client's name for it (None: the default model).
-
-        Raises NotFound if there is none.
-        """
-        settings = self._settings
-        asked = model or settings.default_model
-        candidates = []
-        for account in self.accounts:
-            own = account.settings
-            resolved = resolve_model(
-                model,
-                default=settings.default_model,
-                aliases=settings.model_aliases,
-                is_oauth=own.kind == "oauth",
-            )
-            if account.serves(asked, resolved):
-                candidates.append(Candidate(own.identity, own.priority, resolved, account.standing))
-        if not candidates:
-            raise NotFound(
-                f"No account of this gateway is configured for the model `{asked}`.",
-                code="model_not_found",
-                param="model",
-            )
-        return candidates
-
-    async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does for all logins. Never raises."""
-        for account in self.accounts:
-            await account.source.keep_fresh(runtime, log.bound(account=account.label))
-
-    async def describe(self, runtime: Runtime, log: Log) -> list[dict[str, Any]]:
-        """The accounts for /health, without a secret or a part of one."""
-        if len(self.accounts) > 1:
-            await recall_rests(self.memory, runtime, log)
-        return [await account.describe(runtime) for account in self.accounts]
+    return AccountsMemory()
 
 
 def _source(

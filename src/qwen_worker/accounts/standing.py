@@ -4,6 +4,8 @@ Nothing here can be awaited, and nothing waits for ever for a request to be hear
 hangs up takes its request with it, and no `finally` runs.
 """
 
+from typing import Any
+
 from qwen_worker.accounts.rests import Rest, rest_after
 from qwen_worker.errors import ProxyError
 
@@ -55,6 +57,14 @@ class Standing:
             if found is None or found.free_ms() < rest.free_ms():
                 found = rest
         return found
+
+    def describe(self, now_ms: int) -> dict[str, dict[str, Any]]:
+        """The rests that go on, by place: why, and for how many seconds more."""
+        return {
+            place: {"reason": rest.reason, "seconds_left": max(0, rest.free_ms() - now_ms) // 1000}
+            for place, rest in self.rests.items()
+            if rest.keeps_away(now_ms)
+        }
 
     def begin(self, model: str, now_ms: int) -> None:
         """A request goes to this account; after a rest it is the one that tries it."""

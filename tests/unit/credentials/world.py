@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from qwen_worker.accounts.pool import AccountPool, CredentialSource
-from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.config import Settings
 from qwen_worker.credentials.model import Credential
 from qwen_worker.credentials.state import CredentialState
@@ -234,7 +233,7 @@ class Isolate:
 
     def configure(self, env: Mapping[str, str]) -> None:
         """What the app does when the isolate's environment changes."""
-        self.pool = AccountPool(Settings.from_env(dict(env)), self.state, AccountsMemory())
+        self.pool = AccountPool(Settings.from_env(dict(env)), self.state)
 
     @property
     def account(self) -> CredentialSource:

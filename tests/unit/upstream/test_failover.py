@@ -9,7 +9,6 @@ import pytest
 
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.accounts.record import RESTS_KEY
-from qwen_worker.accounts.standing import AccountsMemory
 from qwen_worker.app import Gateway
 from qwen_worker.config import Settings
 from qwen_worker.credentials.state import CredentialState
@@ -58,7 +57,7 @@ class World:
 
     def new_isolate(self) -> None:
         """Forgets all but KV."""
-        self.pool = AccountPool(self.settings, CredentialState(), AccountsMemory())
+        self.pool = AccountPool(self.settings, CredentialState())
         self._gateway = Gateway(self.settings, self.pool, self.logs, started_ms=START_MS)
 
     def _answer(self, request: OutboundRequest) -> Any:

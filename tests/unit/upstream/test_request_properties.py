@@ -80,7 +80,9 @@ tools = st.builds(
 requests = st.builds(
     lambda unknown, known, conversation: {**unknown, **known, "messages": conversation},
     st.dictionaries(
-        st.text(max_size=8).filter(lambda name: name not in TOUCHED_BY_RULES), json_values, max_size=3
+        st.text(max_size=8).filter(lambda name: name not in (*TOUCHED_BY_RULES, "n", "top_p")),
+        json_values,
+        max_size=3,
     ),
     st.fixed_dictionaries(
         {},
