@@ -21,6 +21,7 @@ from tests.worker.test_streams import (
     in_stream_error,
     leave_after,
     raw,
+    relayed,
     text_of,
     usage_line,
 )
@@ -68,7 +69,7 @@ def test_a_burst_goes_through_whole(identity_worker: DirectWorker) -> None:
 
     assert response.text.count("word") == 20_000
     line = usage_line(identity_worker, response)
-    assert (line["outcome"], line["bytes"]) == ("completed", len(response.content))
+    assert (line["outcome"], line["bytes"]) == ("completed", len(relayed(response).encode()))
 
 
 def test_a_long_stream_is_looked_at_and_stays_whole(identity_worker: DirectWorker) -> None:
@@ -79,7 +80,7 @@ def test_a_long_stream_is_looked_at_and_stays_whole(identity_worker: DirectWorke
     assert response.text.count("word") == 100
     line = usage_line(identity_worker, response)
     assert (line["finish_reason"], line["usage"]["completion_tokens"]) == ("stop", 101)
-    assert line["bytes"] == len(response.content)
+    assert line["bytes"] == len(relayed(response).encode())
 
 
 def test_a_silent_qwen_is_bridged_with_comments(identity_worker: DirectWorker) -> None:
