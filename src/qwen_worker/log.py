@@ -25,8 +25,10 @@ class Log:
 
     def bound(self, **fields: Any) -> "Log":
         """The same logger, with these fields in each of its lines."""
-        log = Log(self._sink, "silent", self._request_id)
+        log = Log.__new__(Log)
+        log._sink = self._sink
         log._threshold = self._threshold
+        log._request_id = self._request_id
         log._fields = {**self._fields, **fields}
         return log
 

@@ -23,3 +23,13 @@ def test_every_line_of_a_request_carries_its_id_and_fields() -> None:
     assert recorder.lines == [
         {"level": "info", "event": "upstream response", "request_id": "req_1", "status": 200}
     ]
+
+
+def test_a_bound_logger_adds_its_fields_to_every_line() -> None:
+    recorder = LogRecorder()
+    log = Log(recorder, "info", "req_1").bound(account="work")
+    log.debug("token source")
+    log.info("retrying", attempt=1)
+    assert recorder.lines == [
+        {"level": "info", "event": "retrying", "request_id": "req_1", "account": "work", "attempt": 1}
+    ]

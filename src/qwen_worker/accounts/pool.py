@@ -100,6 +100,11 @@ class AccountPool:
         self.memory = (memory or _new_memory()) if len(self.accounts) > 1 else None
         """The turns and rests of the accounts; None where there is only one."""
 
+    def only_account(self, model: str | None) -> Account:
+        """The account, where there is one. Raises NotFound if it is not for this model."""
+        account = self.accounts[0]
+        return self.serving(model)[0][0] if account.settings.models else account
+
     def serving(self, model: str | None) -> list[tuple[Account, str]]:
         """The accounts that may be asked for a model, by the client's name for it (None: the default model),
         with the name that it has there.

@@ -25,13 +25,12 @@ async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspec
     `inspect` looks at a 2xx answer whose body has not been read; a ProxyError that it raises counts as Qwen's
     answer. Raises ProxyError: what the client should be told.
     """
-    serving = pool.serving(exchange.chat.model)
     if pool.memory is None:
-        [(account, _)] = serving
+        account = pool.only_account(exchange.chat.model)
         attempts = exchange.settings.upstream_attempts
         return Opened(await open_on_account(exchange, account, inspect, attempts=attempts), account.label)
     from qwen_worker.upstream.several_accounts import SeveralAccounts
 
-    search = SeveralAccounts(exchange, serving, pool.memory)
+    search = SeveralAccounts(exchange, pool.serving(exchange.chat.model), pool.memory)
     result = await search.open(inspect)
     return Opened(result, search.label)

@@ -390,6 +390,53 @@ async def test_a_new_isolate_knows_of_a_quota_that_is_used_up() -> None:
     assert (await world.health())[0]["reason"] == "quota"
 
 
+LOGIN = json.dumps({"access_token": "old-z", "refresh_token": "r", "expiry_date": 1, "label": "login"})
+RENEWED = {"access_token": "new-z", "refresh_token": "r2", "expires_in": 3600, "token_type": "Bearer"}
+
+
+@virtual
+async def test_nobody_waits_long_for_a_login_while_another_account_is_ready() -> None:
+    world = World(
+        {"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a", "QWEN_CREDENTIAL": "oauth"}, clock=LoopClock()
+    )
+
+    began = world.clock.now_ms()
+    asked_after_ms: list[int] = []
+
+    async def slow_endpoint(request: OutboundRequest) -> Any:
+        if "authorization" in request.headers:
+            asked_after_ms.append(world.clock.now_ms() - began)
+            return world._answer(request)
+        await asyncio.sleep(9)
+        return ScriptedResponse(200, RENEWED)
+
+    world.fetcher._answer = slow_endpoint
+    assert await world.account_for("hello") == "a"
+    assert 3_000 < asked_after_ms[0] < 6_000
+    await asyncio.sleep(30)
+    assert await world.account_for("another conversation") == "z"
+
+
+async def test_a_dead_login_gives_way_to_the_key_and_rests() -> None:
+    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a", "QWEN_CREDENTIAL": "oauth"})
+    refused = 0
+
+    def endpoint(request: OutboundRequest) -> Any:
+        nonlocal refused
+        if "authorization" in request.headers:
+            return world._answer(request)
+        refused += 1
+        return ScriptedResponse(400, {"error": "invalid_request"})
+
+    world.fetcher._answer = endpoint
+    for _ in range(3):
+        assert await world.account_for("hello") == "a"
+    assert refused == 1
+    [login, key] = await world.health()
+    assert (login["label"], login["state"], login["reason"]) == ("login", "resting", "credentials")
+    assert key["state"] == "ready"
+
+
 async def test_the_header_names_no_account_unless_told_to() -> None:
     world = World({**THREE, "ACCOUNT_HEADER": "off"})
     assert "x-qwen-account" not in (await world.chat()).headers
