@@ -62,8 +62,9 @@ Workers of a table are measured in turn in the same run: ratios say more than fi
 time of the workerd process.
 
 **limit**: a JavaScript Worker that returns `fetch(upstream)` as it is. **parses**: a JavaScript Worker that
-parses and writes anew each body and each chunk. **empty**: a Python Worker that answers `ok`. **B**: our
-Worker as it streams on current runtimes, **D**: as it streams on the embedded one (`platform/streams.py`)."""
+parses and writes anew each body and each chunk. **empty**: a Python Worker that answers `ok`. **passes on**:
+a Python Worker that returns `fetch(upstream)` as it is. **B**: our Worker as it streams on current runtimes,
+**D**: as it streams on the embedded one (`platform/streams.py`)."""
 
 
 def table_of_targets(sections: list[Section]) -> str:

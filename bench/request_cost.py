@@ -4,7 +4,7 @@ from statistics import median
 
 from bench.client import chat, connect, get
 from bench.report import Section, at_most
-from bench.workers import EMPTY, LIMIT, OURS_B, PARSING, RunningWorker, running
+from bench.workers import EMPTY, LIMIT, OURS_B, PARSING, PASSING, RunningWorker, running
 
 ROUNDS = 3
 
@@ -18,15 +18,16 @@ async def measure(upstream_port: int, *, quick: bool) -> Section:
         "200 KB": (chat(200_000), 60),
         "2 MB": (chat(2_000_000), 10),
     }
-    # The JavaScript Workers know chats only; the empty one closes the connection on a large body unread.
+    # These know chats only; the empty one closes the connection on a large body unread.
     skipped = {
         (LIMIT.name, "/v1/models"),
         (PARSING.name, "/v1/models"),
+        (PASSING.name, "/v1/models"),
         (EMPTY.name, "200 KB"),
         (EMPTY.name, "2 MB"),
     }
     costs: dict[str, dict[str, float]] = {}
-    with running(LIMIT, PARSING, EMPTY, OURS_B, upstream_port=upstream_port) as workers:
+    with running(LIMIT, PARSING, EMPTY, PASSING, OURS_B, upstream_port=upstream_port) as workers:
         for worker in workers:
             costs[worker.name] = {}
             await _cost(worker, requests["2 KB"][0], 20)

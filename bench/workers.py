@@ -41,6 +41,7 @@ OURS_B = our_worker("ours (B)", "identity_streams.py")
 OURS_D = our_worker("ours (D)", "standard_streams.py")
 LIMIT = Subject("limit: JavaScript, passes on", {"limit.mjs": YARDSTICKS / "limit.mjs"})
 PARSING = Subject("JavaScript, parses", {"parsing.mjs": YARDSTICKS / "parsing.mjs"})
+PASSING = Subject("Python, passes on", {"passing.py": YARDSTICKS / "passing.py"})
 EMPTY = Subject("empty Python Worker", {"empty.py": YARDSTICKS / "empty.py"})
 
 

@@ -112,7 +112,9 @@ class WorkerPipe:
             self._branch = None
 
     def close(self) -> None:
-        self._writer.close()
+        # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
+        # of the response the request ends, before that future could be given back.
+        js.queueMicrotask(self._writer.close.bind(self._writer))
 
 
 class IdentityPipe(WorkerPipe):

@@ -199,8 +199,13 @@ class _Relay:
     # --- the middle and the end
 
     def _run(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
-        """Lets the request go on with `work` after its response has begun."""
+        """Lets the request go on with `work` after its response has begun.
+
+        The response is ended by a callback of the task and not within it: its end is the end of the request,
+        and what the event loop has still to do for the task would never be done, nor its memory given back.
+        """
         self._running = asyncio.ensure_future(self._to_the_end(work, pipe))
+        self._running.add_done_callback(lambda _: pipe.close())
 
     async def _to_the_end(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
         """Runs a stream to its end, which the client sees whatever happens."""
@@ -212,7 +217,6 @@ class _Relay:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
                 await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
-        pipe.close()
 
     def _relay(
         self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: "Relaying"

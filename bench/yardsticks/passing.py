@@ -1,0 +1,10 @@
+"""What passing a request on costs in Python at least: one await, nothing looked at."""
+
+from typing import Any
+
+from js import Request, fetch
+
+
+async def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
+    """Passes a chat on."""
+    return await fetch(Request.new(f"{env.OPENAI_BASE_URL}/chat/completions", request))

@@ -1,0 +1,81 @@
+"""A stream that is over leaves nothing behind in the isolate, which lives for thousands of streams.
+
+Counted in Python objects: exact, where the memory of a process only tells after many thousands of streams.
+"""
+
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.simulator.server import QwenSimulator
+from tests.worker.conftest import oauth_variables
+from tests.worker.harness.direct_worker import DirectWorker, Module, python_modules
+from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.test_streams import raw
+from tools.repository import SOURCE
+
+pytestmark = pytest.mark.skipif(
+    selected_runtime() is not Runtime.EMBEDDED, reason="needs an entry module of the test's own"
+)
+
+ENTRY = """
+import gc
+from js import Response
+from qwen_worker.platform import streams
+streams.HAS_CURRENT_STREAMS = {current}
+import entry
+
+async def on_fetch(request, env, ctx):
+    if request.url.endswith("/objects"):
+        gc.collect()
+        return Response.new(str(len(gc.get_objects())))
+    return await entry.on_fetch(request, env, ctx)
+"""
+STREAMS = 25
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["identity", "standard"])
+def counted_worker(simulator: QwenSimulator, request: pytest.FixtureRequest) -> Iterator[DirectWorker]:
+    entry = Module(
+        type="PythonModule", path="counting_entry.py", contents=ENTRY.format(current=request.param)
+    )
+    worker = DirectWorker(
+        {**oauth_variables(simulator), "STREAM_KEEP_ALIVE_SECONDS": "0.2"},
+        modules=[entry, *python_modules(SOURCE)],
+    )
+    yield worker
+    worker.stop()
+
+
+@pytest.mark.parametrize(
+    "simulate",
+    [
+        {"text": ["Hello"]},
+        {"text": ["Hello"], "id_lines": True},
+        {"text": ["Hello", " world"], "chunk_delay_ms": 300},
+        {"text": ["Hello"], "delay_before_headers_ms": 300},
+        {"end_after": 3},
+        {"error_event_after": 0},
+    ],
+    ids=["healthy", "rewritten", "slow", "kept alive", "truncated", "error first"],
+)
+def test_a_stream_leaves_no_objects_behind(counted_worker: DirectWorker, simulate: dict[str, object]) -> None:
+    for _ in range(5):
+        raw(counted_worker, simulate)
+    before = objects(counted_worker)
+
+    for _ in range(STREAMS):
+        raw(counted_worker, simulate)
+
+    assert objects(counted_worker) - before < STREAMS
+
+
+def objects(worker: DirectWorker) -> int:
+    """How many objects Python's garbage collector knows, once the last stream has been put away."""
+    counts = []
+    for _ in range(4):
+        counts.append(int(httpx.get(f"{worker.base_url}/objects").text))
+        time.sleep(0.05)
+    return min(counts)
