@@ -5,6 +5,7 @@ Counted in Python objects: exact, where the memory of a process only tells after
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
@@ -33,7 +34,7 @@ async def on_fetch(request, env, ctx):
         return Response.new(str(len(gc.get_objects())))
     return await entry.on_fetch(request, env, ctx)
 """
-STREAMS = 25
+STREAMS = 16
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["identity", "standard"])
@@ -62,12 +63,13 @@ def counted_worker(simulator: QwenSimulator, request: pytest.FixtureRequest) -> 
     ids=["healthy", "rewritten", "slow", "kept alive", "truncated", "error first"],
 )
 def test_a_stream_leaves_no_objects_behind(counted_worker: DirectWorker, simulate: dict[str, object]) -> None:
-    for _ in range(5):
+    def stream(_: int) -> None:
         raw(counted_worker, simulate)
-    before = objects(counted_worker)
 
-    for _ in range(STREAMS):
-        raw(counted_worker, simulate)
+    with ThreadPoolExecutor(STREAMS // 2) as threads:
+        list(threads.map(stream, range(STREAMS)))
+        before = objects(counted_worker)
+        list(threads.map(stream, range(STREAMS)))
 
     assert objects(counted_worker) - before < STREAMS
 
