@@ -130,7 +130,7 @@ class SeveralAccounts:
         now_ms = self._clock.now_ms()
         others = (other for other in self._candidates if other is not candidate)
         is_last = not any(is_ready(other, self._tried, now_ms) for other in others)
-        self._subrequests += 1
+        self._subrequests += 2 if account.settings.kind == "oauth" else 1  # a look into KV, the call
         try:
             result = await open_on_account(
                 self._exchange,
