@@ -20,7 +20,7 @@ test-unit: setup
 	$(RUN) -m pytest tests --ignore=tests/worker --ignore=tests/clients --ignore=tests/production -n auto
 
 test-worker: setup
-	$(RUN) -m pytest tests/worker
+	$(RUN) -m pytest tests/worker -n auto --dist loadfile
 
 test-production: setup ## run the worker tests on production's runtime (needs uv, Node.js 22 and full internet access)
 	@$(PYTHON) tools/setup_environment.py --deploy
