@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost
 from bench.report import Section, results_document, table_of_targets
-from bench.workers import upstream, workerd_version
+from bench.workers import CURRENT, EMBEDDED, upstream
 
 PARTS = {
     "chunks": chunk_cost.measure,
@@ -37,9 +37,9 @@ def main() -> None:
     sections: list[Section] = []
     with upstream() as port:
         for name in options.parts or PARTS:
-            section = asyncio.run(PARTS[name](port, quick=options.quick))
-            sections.append(section)
-            print(section.as_markdown(), flush=True)
+            for section in asyncio.run(PARTS[name](port, quick=options.quick)):
+                sections.append(section)
+                print(section.as_markdown(), flush=True)
     print(table_of_targets(sections))
     if not options.quick and not options.parts:
         RESULTS.write_text(results_document(sections, _setting(), RESULTS))
@@ -50,9 +50,10 @@ def _setting() -> str:
     """What was measured, where and when."""
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
     cores = os.cpu_count()
+    current = f" and {CURRENT.version}" if CURRENT is not None else ""
     return (
-        f"{today}, {workerd_version()} (Pyodide 0.26, Python 3.12), {cores} cores {platform.machine()}, "
-        f"Linux {platform.release().split('-')[0]}, load client and upstream in Python "
+        f"{today}, {EMBEDDED.version} (Pyodide 0.26, Python 3.12){current}, {cores} cores "
+        f"{platform.machine()}, Linux {platform.release().split('-')[0]}, load client and upstream in Python "
         f"{platform.python_version()}."
     )
 

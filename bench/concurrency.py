@@ -12,7 +12,7 @@ STREAMS = 200
 PAUSE_MS = 20
 
 
-async def measure(upstream_port: int, *, quick: bool) -> Section:
+async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """The same load directly, through the limit and through both of our ways to relay."""
     chunks = 150 if quick else 400
     request = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}")
@@ -22,7 +22,7 @@ async def measure(upstream_port: int, *, quick: bool) -> Section:
         answers, memory_bytes = await _loaded_worker(subject, upstream_port, request)
         rows.append(_row(subject.name, answers, memory_bytes))
         complete[subject.name] = sum(answer.is_complete_stream for answer in answers)
-    return Section(
+    section = Section(
         f"4. {STREAMS} streams at once",
         f"A chunk every {PAUSE_MS} ms, {chunks} chunks a stream. Delay: time between two arrivals at the "
         "client, in ms. Memory: growth of workerd's resident memory while all streams ran, by stream.",
@@ -39,6 +39,7 @@ async def measure(upstream_port: int, *, quick: bool) -> Section:
             if name != LIMIT.name
         ],
     )
+    return [section]
 
 
 async def _loaded_worker(subject: Subject, upstream_port: int, request: bytes) -> tuple[list[Answer], int]:

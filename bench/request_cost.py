@@ -9,7 +9,7 @@ from bench.workers import EMPTY, LIMIT, OURS_B, PARSING, PASSING, RunningWorker,
 ROUNDS = 3
 
 
-async def measure(upstream_port: int, *, quick: bool) -> Section:
+async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """Asks each Worker for each kind of request in turn, several rounds, and takes medians."""
     scale = 0.2 if quick else 1.0
     requests = {
@@ -41,7 +41,7 @@ async def measure(upstream_port: int, *, quick: bool) -> Section:
             for name, values in samples.items():
                 costs[name][kind] = median(values)
     ours, empty, parsing = costs[OURS_B.name], costs[EMPTY.name], costs[PARSING.name]
-    return Section(
+    section = Section(
         "2. CPU per request",
         "One request after the other on one connection; the conversation has this size, the answer is small. "
         "In ms.",
@@ -57,6 +57,7 @@ async def measure(upstream_port: int, *, quick: bool) -> Section:
             ),
         ],
     )
+    return [section]
 
 
 async def _cost(worker: RunningWorker, request: bytes, count: int) -> float:

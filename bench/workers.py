@@ -14,13 +14,31 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.client import CLIENT_KEY
-from tools.repository import EMBEDDED_RUNTIME, SOURCE
+from tools.repository import EMBEDDED_RUNTIME, ROOT, SOURCE
 
 YARDSTICKS = Path(__file__).parent / "yardsticks"
-_WORKERD = next(EMBEDDED_RUNTIME.glob("node_modules/@cloudflare/workerd-*/bin/workerd"))
-_COMPATIBILITY_DATE = "2024-11-06"
+_WORKERD = "node_modules/@cloudflare/workerd-*/bin/workerd"
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+class Workerd(NamedTuple):
+    """A version of the runtime."""
+
+    binary: Path
+    compatibility_date: str
+
+    @property
+    def version(self) -> str:
+        """As workerd itself has it."""
+        command = [str(self.binary), "--version"]
+        version: str = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return version.strip()
+
+
+EMBEDDED = Workerd(next(EMBEDDED_RUNTIME.glob(_WORKERD)), "2024-11-06")
+CURRENT = next((Workerd(binary, "2026-09-08") for binary in ROOT.glob(_WORKERD)), None)
+"""That of the wrangler which deploys, None where it is not installed. It downloads what it runs Python with."""
 
 
 class Subject(NamedTuple):
@@ -28,6 +46,7 @@ class Subject(NamedTuple):
 
     name: str
     modules: dict[str, Path]
+    workerd: Workerd = EMBEDDED
 
 
 def our_worker(name: str, entry: str) -> Subject:
@@ -42,6 +61,7 @@ OURS_D = our_worker("ours (D)", "standard_streams.py")
 LIMIT = Subject("limit: JavaScript, passes on", {"limit.mjs": YARDSTICKS / "limit.mjs"})
 PARSING = Subject("JavaScript, parses", {"parsing.mjs": YARDSTICKS / "parsing.mjs"})
 PASSING = Subject("Python, passes on", {"passing.py": YARDSTICKS / "passing.py"})
+RELAY = Subject("B's pipes in JavaScript", {"relay.mjs": YARDSTICKS / "relay.mjs"})
 EMPTY = Subject("empty Python Worker", {"empty.py": YARDSTICKS / "empty.py"})
 
 
@@ -75,7 +95,7 @@ def spawn(subject: Subject, upstream_port: int) -> RunningWorker:
     (folder / "config.capnp").write_text(_config(subject, port, upstream_port, folder))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
-            [_WORKERD, "serve", "config.capnp", "--experimental"],
+            [subject.workerd.binary, "serve", "config.capnp", "--experimental"],
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -116,11 +136,6 @@ def upstream() -> Iterator[int]:
     finally:
         process.stdin.close()
         process.wait()
-
-
-def workerd_version() -> str:
-    """The version of the runtime that is measured."""
-    return subprocess.run([_WORKERD, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _wait_until_ready(worker: RunningWorker) -> None:
@@ -168,7 +183,7 @@ const config :Workerd.Config = (
 const worker :Workerd.Worker = (
   modules = [{", ".join(modules)}],
   bindings = [{", ".join(bindings)}],
-  compatibilityDate = "{_COMPATIBILITY_DATE}",
+  compatibilityDate = "{subject.workerd.compatibility_date}",
   compatibilityFlags = [{'"python_workers"' if is_python else ""}]
 );
 """
