@@ -5,7 +5,6 @@ No I/O happens here. The shape of a login is that of the Qwen Code CLI's `oauth_
 milliseconds since the Unix epoch.
 """
 
-import json
 from typing import Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -77,20 +76,11 @@ class Credential(NamedTuple):
         return f"Credential(kind={self.kind!r}, base_url={self.base_url!r})"
 
 
-def parse_oauth_token(text: str) -> OAuthToken:
-    """Reads what `oauth_creds.json` holds, pretty-printed or not.
+def oauth_token_from(value: Any) -> OAuthToken:
+    """The login in an already parsed `oauth_creds.json` object.
 
     Raises CredentialFormatError naming the field. Unknown fields are ignored.
     """
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise CredentialFormatError("", "the JSON object of oauth_creds.json") from None
-    return oauth_token_from(value)
-
-
-def oauth_token_from(value: Any) -> OAuthToken:
-    """The login in an already parsed `oauth_creds.json` object. Raises CredentialFormatError."""
     if not isinstance(value, dict):
         raise CredentialFormatError("", "the JSON object of oauth_creds.json")
     return OAuthToken(
