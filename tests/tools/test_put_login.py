@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.credentials.model import parse_oauth_token
+from qwen_worker.credentials.model import oauth_token_from
 from tests.tools.checkout import LOGGED_IN, LOGGED_OUT, Checkout
 from tools.cli_login import SECRET_LIMIT_BYTES
 
@@ -54,7 +54,7 @@ def test_the_login_of_the_cli_becomes_the_secret(checkout: Checkout) -> None:
     put = checkout.calls("wrangler")[-1]
     assert put.arguments == ["secret", "put", "QWEN_CLI_AUTH"]
     assert "\n" not in put.stdin
-    assert parse_oauth_token(put.stdin) == parse_oauth_token(json.dumps(members))
+    assert oauth_token_from(json.loads(put.stdin)) == oauth_token_from(members)
     assert TOKENS[2] not in put.stdin
     assert "QWEN_CLI_AUTH is set" in result.stdout
     assert "valid for 2 h 59 min" in result.stdout
