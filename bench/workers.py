@@ -38,7 +38,7 @@ class Workerd(NamedTuple):
 
 EMBEDDED = Workerd(next(EMBEDDED_RUNTIME.glob(_WORKERD)), "2024-11-06")
 CURRENT = next((Workerd(binary, "2026-09-08") for binary in ROOT.glob(_WORKERD)), None)
-"""That of the wrangler which deploys; None where it is not installed. It would have to download Python."""
+"""That of the wrangler that deploys; None where it is not installed. Runs Python only after a download."""
 
 
 class Subject(NamedTuple):
