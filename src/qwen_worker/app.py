@@ -86,11 +86,7 @@ class Gateway:
 
     async def scheduled(self, runtime: Runtime) -> None:
         """The cron event: keeps the logins fresh where no request does."""
-        log = Log(self._sink, self._settings.log_level)
-        try:
-            await self._pool.keep_fresh(runtime, log)
-        except ProxyError as error:
-            _log_error(log, error)
+        await self._pool.keep_fresh(runtime, Log(self._sink, self._settings.log_level))
 
     async def _respond(
         self, request: InboundRequest, request_id: str, runtime: Runtime, log: Log
@@ -133,6 +129,8 @@ class Gateway:
 
 def _presence(settings: Settings) -> dict[str, Any]:
     return {
+        "QWEN_CLI_AUTH": any(account.login is not None for account in settings.accounts),
+        "QWEN_API_KEY": any(account.api_key is not None for account in settings.accounts),
         "accounts": [account.label for account in settings.accounts],
         "OPENAI_API_KEY": bool(settings.client_keys),
         "OPENAI_BASE_URL": settings.base_url is not None,

@@ -242,6 +242,14 @@ async def test_the_debug_log_tells_the_story_without_secrets_or_prompts() -> Non
         assert secret not in setup.logs.text
 
 
+async def test_the_log_tells_as_booleans_which_variables_are_present() -> None:
+    setup = Setup(OPENAI_API_KEY="client-key-1")
+    await setup("GET", "/health")
+    [loaded] = setup.logs.events("environment loaded")
+    assert (loaded["QWEN_CLI_AUTH"], loaded["QWEN_API_KEY"]) == (False, True)
+    assert (loaded["OPENAI_API_KEY"], loaded["OPENAI_BASE_URL"]) == (True, False)
+
+
 async def test_open_endpoints_are_announced_once() -> None:
     setup = Setup()
     await setup("GET", "/health")
