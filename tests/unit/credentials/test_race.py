@@ -114,14 +114,19 @@ async def test_a_refused_isolate_goes_on_with_a_token_that_has_not_expired() -> 
     assert endpoint.refused == 1
 
 
-@virtual
-async def test_while_kv_may_be_stale_a_refused_isolate_without_token_asks_for_patience() -> None:
+async def lost_race_behind_a_stale_kv() -> tuple[Isolate, Cut, TokenEndpoint]:
+    """An isolate whose refresh token another one has spent, and whose KV does not show that yet."""
     kv, endpoint = FakeKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
     await Isolate({}, kv=Cut(kv), endpoint=endpoint).acquire()
     blind = Cut(kv)
     blind.shown = {RECORD_KEY: login_json(expires_in_seconds=-10)}
     blind.hide = {key for key in kv.values if key != RECORD_KEY}
-    loser = Isolate({}, kv=blind, endpoint=endpoint)
+    return Isolate({}, kv=blind, endpoint=endpoint), blind, endpoint
+
+
+@virtual
+async def test_while_kv_may_be_stale_a_refused_isolate_without_token_asks_for_patience() -> None:
+    loser, blind, endpoint = await lost_race_behind_a_stale_kv()
     for _ in range(12):
         error = await loser.error()
         assert isinstance(error, RefreshPending)
@@ -136,12 +141,7 @@ async def test_while_kv_may_be_stale_a_refused_isolate_without_token_asks_for_pa
 
 @virtual
 async def test_even_a_login_called_rejected_too_early_works_again_as_soon_as_kv_shows_the_winners() -> None:
-    kv, endpoint = FakeKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
-    await Isolate({}, kv=Cut(kv), endpoint=endpoint).acquire()
-    blind = Cut(kv)
-    blind.shown = {RECORD_KEY: login_json(expires_in_seconds=-10)}
-    blind.hide = {key for key in kv.values if key != RECORD_KEY}
-    loser = Isolate({}, kv=blind, endpoint=endpoint)
+    loser, blind, _ = await lost_race_behind_a_stale_kv()
     for _ in range(30):
         error = await loser.error()
         await asyncio.sleep(4)
