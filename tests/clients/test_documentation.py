@@ -1,4 +1,7 @@
-"""The snippets of docs/clients.md and README that call the Worker, run as they stand there."""
+"""The snippets of docs/clients.md that call the Worker, run as they stand there.
+
+Those of the README are run by tests/worker/test_readme.py.
+"""
 
 import os
 import re
@@ -44,22 +47,15 @@ def snippets(path: Path) -> list[Snippet]:
 
 
 CLIENTS_SNIPPETS = snippets(ROOT / "docs" / "clients.md")
-README_SNIPPETS = snippets(ROOT / "README.md")
 
 
 def test_there_are_snippets_to_test() -> None:
     assert len(CLIENTS_SNIPPETS) >= 9
-    assert README_SNIPPETS
 
 
 @pytest.mark.parametrize("snippet", CLIENTS_SNIPPETS, ids=lambda snippet: snippet.heading)
 def test_snippet_of_the_list_of_clients(worker: Worker, snippet: Snippet, tmp_path: Path) -> None:
     assert_answers(snippet, worker, tmp_path)
-
-
-@pytest.mark.parametrize("snippet", README_SNIPPETS, ids=lambda snippet: snippet.heading)
-def test_snippet_of_the_readme(open_worker: Worker, snippet: Snippet, tmp_path: Path) -> None:
-    assert_answers(snippet, open_worker, tmp_path)
 
 
 def assert_answers(snippet: Snippet, worker: Worker, directory: Path) -> None:
