@@ -1,14 +1,33 @@
-"""What the core needs from the outside world, as Protocols.
+"""What the core needs from the outside world: Protocols, and the values and exceptions that they deal in.
 
 The core (everything outside `platform/`) is given these and imports no runtime module, so it runs and is
 tested in plain CPython. `platform/worker.py` implements them on the Workers runtime.
+
+The Protocols are for type checkers, and dear to make: at run time their names mean nothing in particular.
 
 Times are integers in milliseconds since the Unix epoch where a name ends in `_ms`, and floats in seconds
 where it ends in `_seconds`.
 """
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from qwen_worker.platform.protocols import Background as Background
+    from qwen_worker.platform.protocols import BodyReader as BodyReader
+    from qwen_worker.platform.protocols import ByteStream as ByteStream
+    from qwen_worker.platform.protocols import Clock as Clock
+    from qwen_worker.platform.protocols import Environment as Environment
+    from qwen_worker.platform.protocols import Fetcher as Fetcher
+    from qwen_worker.platform.protocols import InboundRequest as InboundRequest
+    from qwen_worker.platform.protocols import InboundResponse as InboundResponse
+    from qwen_worker.platform.protocols import KeyValueStore as KeyValueStore
+    from qwen_worker.platform.protocols import LogSink as LogSink
+    from qwen_worker.platform.protocols import Pipe as Pipe
+    from qwen_worker.platform.protocols import Timer as Timer
+else:
+    Background = BodyReader = ByteStream = Clock = Environment = Fetcher = object
+    InboundRequest = InboundResponse = KeyValueStore = LogSink = Pipe = Timer = object
 
 
 class FetchError(Exception):
@@ -35,50 +54,6 @@ class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
 
 
-class Timer(Protocol):
-    """A callback that is due later."""
-
-    def cancel(self) -> None:
-        """Forgets the callback. Harmless when it has been called."""
-        ...
-
-
-class Clock(Protocol):
-    """Time, replaced by a virtual one in tests and in the simulation."""
-
-    def now_ms(self) -> int:
-        """Wall-clock time in milliseconds since the Unix epoch."""
-        ...
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait. Safe inside one request; never shared between requests."""
-        ...
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """Calls `callback` once, later. Costs a tenth of a `sleep` that is cancelled."""
-        ...
-
-
-class KeyValueStore(Protocol):
-    """A Workers KV namespace: eventually consistent, last write wins, one write a second to a key."""
-
-    async def get(self, key: str) -> str | None:
-        """The value, at most 60 s stale; None if there is none. Raises StoreError."""
-        ...
-
-    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
-        """Writes the value. Raises StoreError (an error, or more than one write a second to the key)."""
-        ...
-
-
-class Background(Protocol):
-    """Work that must survive the end of the request (`ctx.waitUntil`)."""
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Runs `work` to its end even if the client hangs up. `work` must handle its own errors."""
-        ...
-
-
 class OutboundRequest(NamedTuple):
     """A request to Qwen. `body` is sent as it is (UTF-8 bytes)."""
 
@@ -88,133 +63,8 @@ class OutboundRequest(NamedTuple):
     body: bytes | None = None
 
 
-class ByteStream(Protocol):
-    """A response body in the runtime's own form. The core passes it on and never looks inside."""
-
-
-class BodyReader(Protocol):
-    """The body of Qwen's answer while we look at its beginning, before a Pipe takes over."""
-
-    async def read(self) -> bytes | None:
-        """The next bytes as they arrive, at least one; None at the end. Raises StreamBroken."""
-        ...
-
-
-class Pipe(Protocol):
-    """The body of a response to the client, written by us and by the runtime's native relaying.
-
-    A client that goes away takes the whole request with it: whoever waits here is never resumed.
-    """
-
-    @property
-    def readable(self) -> ByteStream:
-        """What the client is given."""
-        ...
-
-    async def write(self, data: bytes) -> None:
-        """Sends `data`; returns when the runtime has taken it. Not while `relay` runs."""
-        ...
-
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
-        """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
-        the source, when the pipe is still open.
-
-        Raises StreamBroken (when awaited) if the source breaks or is cancelled.
-        """
-        ...
-
-    async def relayed(self) -> bytes:
-        """What was relayed since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES means
-        that there may be more. Waits until there is something; may be cancelled then, and called again.
-
-        Observing is native too; what is not asked for is held in memory. Empty when there is no more to come,
-        which not every runtime tells.
-        """
-        ...
-
-    def stop_observing(self) -> None:
-        """Gives up `relayed`, and the memory that it takes."""
-        ...
-
-    def close(self) -> None:
-        """Ends the response."""
-        ...
-
-
 RELAYED_PIECE_BYTES = 131_072
 """The largest piece that `Pipe.relayed` returns."""
-
-
-class InboundResponse(Protocol):
-    """An answer whose headers have arrived and whose body is still to be read, once, in one way."""
-
-    @property
-    def status(self) -> int:
-        """The HTTP status."""
-        ...
-
-    def header(self, name: str) -> str | None:
-        """A header's value by its lower-case name, or None."""
-        ...
-
-    async def text(self, limit_bytes: int = 65_536) -> str:
-        """The body decoded as UTF-8 (undecodable bytes replaced), cut off after `limit_bytes`.
-
-        Raises FetchError if the connection breaks, FetchTimeout if the request's time is up.
-        """
-        ...
-
-    def stream(self) -> ByteStream:
-        """The body to be passed to the client natively; "empty" if the answer has none."""
-        ...
-
-    def reader(self) -> BodyReader:
-        """The body to be read piece by piece, or to be handed to a Pipe."""
-        ...
-
-    def cancel(self) -> None:
-        """Closes the connection to Qwen. Harmless when the answer has ended."""
-        ...
-
-
-class Fetcher(Protocol):
-    """The runtime's fetch."""
-
-    async def fetch(
-        self,
-        request: OutboundRequest,
-        *,
-        headers_timeout_ms: int,
-        total_timeout_ms: int | None = None,
-    ) -> InboundResponse:
-        """Sends the request and returns when the headers of the answer are there.
-
-        `headers_timeout_ms` bounds the time until then; `total_timeout_ms` bounds the body too (None: not).
-        Redirects are not followed. Raises FetchTimeout or FetchError.
-        """
-        ...
-
-
-class InboundRequest(Protocol):
-    """The client's request."""
-
-    @property
-    def method(self) -> str:
-        """The HTTP method as sent, whatever it is."""
-        ...
-
-    @property
-    def path(self) -> str:
-        """The path as sent: percent-encoded, no query, at least "/"."""
-        ...
-
-    def header(self, name: str) -> str | None:
-        """A header's value by its lower-case name, or None."""
-        ...
-
-    async def body(self, limit_bytes: int) -> bytes:
-        """The whole body. Raises BodyTooLarge (without reading on) or BodyUnreadable."""
-        ...
 
 
 class Response(NamedTuple):
@@ -225,20 +75,8 @@ class Response(NamedTuple):
     body: str | ByteStream | None = None
 
 
-class LogSink(Protocol):
-    """Where log lines go (`console.*` on Workers)."""
-
-    def __call__(self, level: str, line: str) -> None:
-        """Takes one line; `level` is debug, info, warning or error."""
-        ...
-
-
-class Environment(Protocol):
-    """The Worker's variables and secrets."""
-
-    def get(self, name: str) -> str | None:
-        """The value of a variable, or None when it is not set."""
-        ...
+Respond = Callable[[Response], None]
+"""Begins the response. What the request still does runs on behind it."""
 
 
 class Runtime(NamedTuple):
