@@ -18,13 +18,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple, Protocol
 
 from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.model import (
-    CredentialFormatError,
-    OAuthToken,
-    is_http_url,
-    oauth_token_from,
-    printable_text,
-)
+from qwen_worker.credentials.login import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.credentials.model import is_http_url, printable_text
 from qwen_worker.credentials.store import RECORD_KEY, account_key
 
 Kind = Literal["oauth", "api_key"]

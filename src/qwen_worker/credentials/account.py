@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.model import Credential, OAuthToken
+from qwen_worker.credentials.login import OAuthToken
+from qwen_worker.credentials.model import Credential
 from qwen_worker.credentials.renewal import Need, Renewal
 from qwen_worker.credentials.state import CredentialState
 from qwen_worker.credentials.token_memory import ATTENTION_PAUSE_MS, TokenMemory

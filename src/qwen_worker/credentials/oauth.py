@@ -11,7 +11,8 @@ import math
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from qwen_worker.credentials.model import OAuthToken, printable_text, usable_resource_url
+from qwen_worker.credentials.login import OAuthToken, usable_resource_url
+from qwen_worker.credentials.model import printable_text
 from qwen_worker.platform.ports import Fetcher, FetchError, FetchTimeout, OutboundRequest
 from qwen_worker.upstream.headers import USER_AGENT
 

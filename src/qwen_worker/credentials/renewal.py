@@ -11,7 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from qwen_worker.credentials import oauth
 from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.model import OAuthToken
+from qwen_worker.credentials.login import OAuthToken
 from qwen_worker.credentials.state import LastRefresh, Refusal
 from qwen_worker.credentials.store import REJECTION_LIFETIME_SECONDS, CorruptRecord
 from qwen_worker.credentials.token_memory import TokenMemory

@@ -5,7 +5,8 @@ Nothing here can be awaited. A request that waits for another one's refresh poll
 
 from typing import Literal, NamedTuple
 
-from qwen_worker.credentials.model import FOREVER_MS, Credential, OAuthToken
+from qwen_worker.credentials.login import OAuthToken
+from qwen_worker.credentials.model import FOREVER_MS, Credential
 from qwen_worker.credentials.store import StoredLogin
 
 Source = Literal["memory", "kv", "environment"]

@@ -19,7 +19,7 @@ A login that comes to the first place, or leaves it, has its record under the ot
 import json
 from typing import NamedTuple
 
-from qwen_worker.credentials.model import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.credentials.login import CredentialFormatError, OAuthToken, oauth_token_from
 from qwen_worker.platform.ports import KeyValueStore
 
 RECORD_KEY = "qwen_oauth_credentials"

@@ -10,13 +10,8 @@ from collections.abc import Coroutine
 from typing import Any
 
 from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.model import (
-    FOREVER_MS,
-    Credential,
-    OAuthToken,
-    oauth_api_base_url,
-    usable_resource_url,
-)
+from qwen_worker.credentials.login import OAuthToken, oauth_api_base_url, usable_resource_url
+from qwen_worker.credentials.model import FOREVER_MS, Credential
 from qwen_worker.credentials.state import AccountState, Refusal, Source, Unsaved
 from qwen_worker.credentials.store import CorruptRecord, LoginStore, StoredLogin
 from qwen_worker.log import Log

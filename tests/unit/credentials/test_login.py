@@ -1,13 +1,13 @@
 import pytest
 
-from qwen_worker.credentials.model import (
+from qwen_worker.credentials.login import (
     DEFAULT_OAUTH_API_BASE_URL,
-    Credential,
     CredentialFormatError,
     OAuthToken,
     oauth_api_base_url,
     oauth_token_from,
 )
+from qwen_worker.credentials.model import Credential
 
 LOGIN = {
     "access_token": "access-token-1",
