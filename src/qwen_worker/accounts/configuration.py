@@ -3,24 +3,18 @@
     QWEN_CLI_AUTH, QWEN_CLI_AUTH_2 ... _20     logins: objects as in the CLI's `oauth_creds.json`
     QWEN_API_KEY,  QWEN_API_KEY_2  ... _20     keys: the bare key, or an object with the member `api_key`
 
-Each variable holds one account or a JSON array of them; numbers may be left out. An object may have these
-members besides, all optional: `base_url`, `models` (an array of the only models that the account serves),
-`label` (its name in the log and on /health; default: the variable's name) and `priority` (a whole number,
-lower ones are used first).
-
-An account is known by its secret, not by its place among the variables: whatever is added, removed or put in
-another order, no account gets the KV record or the rest of another one.
+Each variable holds one account or a JSON array of them; numbers may be left out. The common case, a bare key
+and nothing else, is read here. What all else needs is in `descriptions`, loaded only then.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.login import CredentialFormatError, OAuthToken, oauth_token_from
-from qwen_worker.credentials.model import is_http_url, printable_text
-from qwen_worker.credentials.store import RECORD_KEY, account_key
+from qwen_worker.credentials.model import RECORD_KEY, printable_text
+
+if TYPE_CHECKING:
+    from qwen_worker.accounts.descriptions import Report
+    from qwen_worker.credentials.login import OAuthToken
 
 Kind = Literal["oauth", "api_key"]
 
@@ -31,18 +25,8 @@ PREFERRED_PRIORITY = 10
 OTHER_PRIORITY = 20
 """The default priorities of the kind that QWEN_CREDENTIAL names and of the other one."""
 
-_label = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII).fullmatch
-
 Get = Callable[[str], str | None]
 """Looks up a variable; None if it is not set or blank."""
-
-
-class Report(Protocol):
-    """Takes what is wrong with a variable."""
-
-    def __call__(self, variable: str, expected: str, *, fatal: bool) -> None:
-        """`expected` never holds the value."""
-        ...
 
 
 class AccountSettings(NamedTuple):
@@ -51,13 +35,15 @@ class AccountSettings(NamedTuple):
     kind: Kind
     label: str
     identity: str
-    """The fingerprint of its secret, "kv" for a login that lives in KV alone."""
+    """The fingerprint of its secret; "kv" for a login that lives in KV alone, "key" for a key that has no
+    other account beside it.
+    """
     priority: int
     models: tuple[str, ...] = ()
     """The only models that it serves; empty: any."""
     base_url: str | None = None
     """The base URL of its own, without trailing slash."""
-    login: OAuthToken | None = None
+    login: "OAuthToken | None" = None
     api_key: str | None = None
     record_key: str = RECORD_KEY
     """Where KV holds a login."""
@@ -70,157 +56,29 @@ KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", OTHER_PRIORITY)
 """A login that is in KV, and in no variable."""
 
 
-class _Malformed(ValueError):
-    """An account cannot be used. `member` is the culprit's name, or empty."""
-
-    def __init__(self, member: str, expected: str) -> None:
-        super().__init__(expected)
-        self.member = member
-        self.expected = expected
-
-
-def read_accounts(get: Get, report: Report, *, prefer: Kind) -> tuple[AccountSettings, ...]:
+def read_accounts(get: Get, report: "Report", *, prefer: Kind) -> tuple[AccountSettings, ...]:
     """Every account that can be used, the logins first, in the order of the variables.
 
     What is wrong with the others goes to `report`. It is fatal when the only accounts are keys that cannot be
     used. Without a login among the variables there may be one in KV: it is asked if there is no key, or if
     logins are preferred.
     """
-    problems: list[tuple[str, str]] = []
-    reader = _Reader(get, problems, prefer)
-    reader.read("QWEN_CLI_AUTH", "oauth")
-    logins = len(reader.accounts)
-    login_problems = len(problems)
-    reader.read("QWEN_API_KEY", "api_key")
-    accounts = reader.accounts
-    for index, (variable, expected) in enumerate(problems):
-        report(variable, expected, fatal=index >= login_problems and not accounts)
-    if not logins and (not accounts or prefer == "oauth"):
-        accounts.insert(0, KV_ACCOUNT._replace(priority=_priority_of("oauth", prefer)))
-    return tuple(accounts)
-
-
-class _Reader:
-    def __init__(self, get: Get, problems: list[tuple[str, str]], prefer: Kind) -> None:
-        self._get = get
-        self._problems = problems
-        self._prefer = prefer
-        self.accounts: list[AccountSettings] = []
-
-    def read(self, variable: str, kind: Kind) -> None:
+    given: dict[str, str] = {}
+    for variable in ("QWEN_CLI_AUTH", "QWEN_API_KEY"):
         for name in (variable, *(f"{variable}_{number}" for number in range(2, HIGHEST_NUMBER + 1))):
-            text = self._get(name)
-            if text is None:
-                continue
-            try:
-                for item, value in _values(text, kind):
-                    self._add(name, kind, item, value)
-            except _Malformed as problem:
-                self._problems.append((name, problem.expected))
+            text = get(name)
+            if text is not None:
+                given[name] = text
+    text = given.get("QWEN_API_KEY")
+    if text is not None and len(given) == 1 and prefer == "api_key" and is_bare_key(text):
+        key = printable_text(text)
+        if key is not None:
+            return (AccountSettings("api_key", "QWEN_API_KEY", "key", PREFERRED_PRIORITY, api_key=key),)
+    from qwen_worker.accounts.descriptions import described_accounts
 
-    def _add(self, variable: str, kind: Kind, item: int, value: Any) -> None:
-        """Adds the account that `value` describes. `item` counts from 1 in an array; 0: there is none."""
-        try:
-            account = self._account(variable, kind, item, value)
-            for other in self.accounts:
-                if other.identity == account.identity:
-                    raise _Malformed("", f"another account than {other.label}")
-        except (_Malformed, CredentialFormatError) as problem:
-            member = problem.member if isinstance(problem, _Malformed) else problem.field
-            self._report(variable, item, member, problem.expected)
-            return
-        self.accounts.append(account)
-
-    def _account(self, variable: str, kind: Kind, item: int, value: Any) -> AccountSettings:
-        """Raises _Malformed or CredentialFormatError."""
-        members = value if isinstance(value, dict) else {}
-        base_url = _base_url(members)
-        account = AccountSettings(
-            kind,
-            self._label(variable, item, members),
-            "",
-            self._priority(variable, kind, item, members),
-            _models(members),
-            base_url,
-        )
-        if kind == "oauth":
-            login = oauth_token_from(value)
-            identity = fingerprint(login.access_token, login.refresh_token or "")
-            is_first = variable == "QWEN_CLI_AUTH" and item <= 1
-            record_key = RECORD_KEY if is_first else account_key(identity)
-            return account._replace(login=login, identity=identity, record_key=record_key)
-        key = printable_text(members.get("api_key") if members else value)
-        if key is None:
-            raise _Malformed("api_key" if members else "", "printable ASCII text")
-        return account._replace(api_key=key, identity=fingerprint(key, base_url or ""))
-
-    def _label(self, variable: str, item: int, members: dict[str, Any]) -> str:
-        default = f"{variable}.{item}" if item > 1 else variable
-        label = members.get("label")
-        if label is None:
-            return default
-        if not isinstance(label, str) or not _label(label):
-            self._report(variable, item, "label", "up to 40 letters, digits, dots, dashes or underscores")
-            return default
-        if any(other.label == label for other in self.accounts):
-            self._report(variable, item, "label", "a label that no other account has")
-            return default
-        return label
-
-    def _priority(self, variable: str, kind: Kind, item: int, members: dict[str, Any]) -> int:
-        default = _priority_of(kind, self._prefer)
-        priority = members.get("priority")
-        if priority is None:
-            return default
-        if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > 1_000_000:
-            self._report(variable, item, "priority", "a whole number")
-            return default
-        return priority
-
-    def _report(self, variable: str, item: int, member: str, expected: str) -> None:
-        where = ", ".join(filter(None, (f"item {item}" if item else "", member)))
-        self._problems.append((f"{variable} ({where})" if where else variable, expected))
+    return described_accounts(given, report, prefer=prefer)
 
 
-def _priority_of(kind: Kind, prefer: Kind) -> int:
-    return PREFERRED_PRIORITY if kind == prefer else OTHER_PRIORITY
-
-
-def _values(text: str, kind: Kind) -> Iterator[tuple[int, Any]]:
-    """The accounts in a variable, each with its number in the array, or with 0. Raises _Malformed."""
-    if kind == "api_key" and not text.startswith(("{", "[")):
-        yield 0, text
-        return
-    expected = (
-        "the JSON object of oauth_creds.json, or an array of such objects"
-        if kind == "oauth"
-        else 'a key, {"api_key": "..."}, or an array of such'
-    )
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _Malformed("", expected) from None
-    if not isinstance(value, list):
-        yield 0, value
-        return
-    if not value:
-        raise _Malformed("", expected)
-    yield from enumerate(value, start=1)
-
-
-def _base_url(members: dict[str, Any]) -> str | None:
-    url = members.get("base_url")
-    if url is None:
-        return None
-    if not isinstance(url, str) or not is_http_url(url.strip()):
-        raise _Malformed("base_url", "an absolute http(s) URL without query")
-    return url.strip().rstrip("/")
-
-
-def _models(members: dict[str, Any]) -> tuple[str, ...]:
-    models = members.get("models")
-    if models is None:
-        return ()
-    if not isinstance(models, list) or not all(isinstance(name, str) and name.strip() for name in models):
-        raise _Malformed("models", "an array of model names")
-    return tuple(name.strip() for name in models)
+def is_bare_key(text: str) -> bool:
+    """Whether the text of a variable is a key itself, and no JSON that describes some."""
+    return not text.startswith(("{", "["))

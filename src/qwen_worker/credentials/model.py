@@ -5,6 +5,9 @@ from urllib.parse import urlsplit
 
 DEFAULT_API_KEY_BASE_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 
+RECORD_KEY = "qwen_oauth_credentials"
+"""Where KV holds the first login of QWEN_CLI_AUTH, the same key as the predecessor's."""
+
 FOREVER_MS = 1 << 62
 """A time that never comes."""
 

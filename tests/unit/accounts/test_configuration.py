@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_worker.accounts.configuration import AccountSettings, Kind, read_accounts
-from qwen_worker.credentials.store import RECORD_KEY
+from qwen_worker.credentials.model import RECORD_KEY
 
 
 class Reading:
