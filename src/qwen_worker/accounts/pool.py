@@ -1,15 +1,14 @@
 """The accounts under one reading of the settings: each with its configuration and its credentials.
 
-What only several accounts need (turns, rests, their record) is imported where there are several.
+What only several accounts need (turns, rests, their record) is imported where there are several, what only a
+login needs where there is one.
 """
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.configuration import AccountSettings
 from qwen_worker.config import Settings
-from qwen_worker.credentials.account import OAuthAccount
-from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL, Credential
-from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL
 from qwen_worker.credentials.static_key import StaticKeyAccount
 from qwen_worker.errors import NotFound
 from qwen_worker.log import Log
@@ -18,40 +17,8 @@ from qwen_worker.upstream.models import resolve_model
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.standing import AccountsMemory
-
-
-class CredentialSource(Protocol):
-    """Where an account's credential comes from."""
-
-    async def acquire(self, runtime: Runtime, log: Log, *, patience_ms: int | None = None) -> Credential:
-        """The credential for a call to Qwen. Raises CredentialsMissing, RefreshPending, CredentialsRejected.
-
-        `patience_ms` bounds how long a token that is being refreshed is waited for.
-        """
-        ...
-
-    async def replace(
-        self, refused: Credential, runtime: Runtime, log: Log, *, patience_ms: int | None = None
-    ) -> Credential:
-        """Another one than Qwen's API has refused with 401 or 403. Raises what `acquire` raises."""
-        ...
-
-    async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does for it. Never raises."""
-        ...
-
-    async def describe(self, runtime: Runtime) -> dict[str, Any]:
-        """What an operator needs to know of it, without a secret or a part of one."""
-        ...
-
-    @property
-    def stage(self) -> object:
-        """The present stage of a credential that changes."""
-        ...
-
-    def has_renewed(self, refused: object, now_ms: int) -> bool:
-        """Whether there is a usable credential now, at another stage than when it was refused."""
-        ...
+    from qwen_worker.credentials.source import CredentialSource
+    from qwen_worker.credentials.state import CredentialState
 
 
 class Account:
@@ -59,7 +26,7 @@ class Account:
 
     __slots__ = ("_refused_stage", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: CredentialSource) -> None:
+    def __init__(self, settings: AccountSettings, source: "CredentialSource") -> None:
         self.settings = settings
         self.source = source
         self._refused_stage: object = None
@@ -89,7 +56,7 @@ class AccountPool:
     """
 
     def __init__(
-        self, settings: Settings, credentials: CredentialState, memory: "AccountsMemory | None" = None
+        self, settings: Settings, credentials: "CredentialState", memory: "AccountsMemory | None" = None
     ) -> None:
         is_alone = sum(account.login is not None for account in settings.accounts) == 1
         self.accounts = tuple(
@@ -170,12 +137,14 @@ def _new_memory() -> "AccountsMemory":
 
 
 def _source(
-    account: AccountSettings, settings: Settings, credentials: CredentialState, is_alone: bool
-) -> CredentialSource:
+    account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
+) -> "CredentialSource":
     if account.api_key is not None:
         return StaticKeyAccount(
             account.api_key, account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
         )
+    from qwen_worker.credentials.account import OAuthAccount
+
     return OAuthAccount(
         account.login,
         credentials,

@@ -13,7 +13,7 @@ from qwen_worker.credentials.fingerprint import fingerprint
 from qwen_worker.credentials.login import OAuthToken
 from qwen_worker.credentials.model import Credential
 from qwen_worker.credentials.renewal import Need, Renewal
-from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.state import CredentialState, account_state
 from qwen_worker.credentials.token_memory import ATTENTION_PAUSE_MS, TokenMemory
 from qwen_worker.errors import CredentialsMissing, CredentialsRejected, ProxyError, RefreshPending
 from qwen_worker.log import Log
@@ -52,7 +52,7 @@ class OAuthAccount:
     def __init__(
         self,
         login: OAuthToken | None,
-        state: CredentialState,
+        states: CredentialState,
         *,
         record_key: str,
         oauth_base_url: str,
@@ -62,7 +62,7 @@ class OAuthAccount:
         is_alone: bool = True,
     ) -> None:
         lineage = None if login is None else fingerprint(login.access_token, login.refresh_token or "")
-        self._state = state.account(record_key, lineage)
+        self._state = account_state(states, record_key, lineage)
         self._memory = TokenMemory(
             login,
             self._state,

@@ -120,20 +120,16 @@ class AccountState:
         """Another secret's login has taken the record over since: it is no longer ours to write."""
 
 
-class CredentialState:
-    """Everything the isolate remembers, one entry an account. Outlives a new reading of the settings."""
+CredentialState = dict[str, AccountState]
+"""What the isolate remembers, by the key of the account's record. Outlives a new reading of the settings."""
 
-    __slots__ = ("_accounts",)
 
-    def __init__(self) -> None:
-        self._accounts: dict[str, AccountState] = {}
+def account_state(states: CredentialState, key: str, lineage: str | None) -> AccountState:
+    """The state of the account whose record has this key.
 
-    def account(self, key: str, lineage: str | None) -> AccountState:
-        """The state of the account whose record has this key.
-
-        A changed secret starts anew; work that is under way for the old one keeps the state that it has.
-        """
-        state = self._accounts.get(key)
-        if state is None or state.lineage != lineage:
-            state = self._accounts[key] = AccountState(lineage)
-        return state
+    A changed secret starts anew; work that is under way for the old one keeps the state that it has.
+    """
+    state = states.get(key)
+    if state is None or state.lineage != lineage:
+        state = states[key] = AccountState(lineage)
+    return state

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-from qwen_worker.accounts.pool import AccountPool, CredentialSource
+from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.config import Settings
 from qwen_worker.credentials.model import RECORD_KEY, Credential
+from qwen_worker.credentials.source import CredentialSource
 from qwen_worker.credentials.state import CredentialState
 from qwen_worker.errors import ProxyError
 from qwen_worker.log import Log

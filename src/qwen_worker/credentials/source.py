@@ -1,0 +1,41 @@
+"""What all kinds of accounts can do, as a Protocol. Only type checkers import this module."""
+
+from typing import Any, Protocol
+
+from qwen_worker.credentials.model import Credential
+from qwen_worker.log import Log
+from qwen_worker.platform.ports import Runtime
+
+
+class CredentialSource(Protocol):
+    """Where an account's credential comes from."""
+
+    async def acquire(self, runtime: Runtime, log: Log, *, patience_ms: int | None = None) -> Credential:
+        """The credential for a call to Qwen. Raises CredentialsMissing, RefreshPending, CredentialsRejected.
+
+        `patience_ms` bounds how long a token that is being refreshed is waited for.
+        """
+        ...
+
+    async def replace(
+        self, refused: Credential, runtime: Runtime, log: Log, *, patience_ms: int | None = None
+    ) -> Credential:
+        """Another one than Qwen's API has refused with 401 or 403. Raises what `acquire` raises."""
+        ...
+
+    async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
+        """What the cron trigger does for it. Never raises."""
+        ...
+
+    async def describe(self, runtime: Runtime) -> dict[str, Any]:
+        """What an operator needs to know of it, without a secret or a part of one."""
+        ...
+
+    @property
+    def stage(self) -> object:
+        """The present stage of a credential that changes."""
+        ...
+
+    def has_renewed(self, refused: object, now_ms: int) -> bool:
+        """Whether there is a usable credential now, at another stage than when it was refused."""
+        ...
