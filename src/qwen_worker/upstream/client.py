@@ -19,7 +19,6 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchError, FetchTimeout, InboundResponse, OutboundRequest, Runtime
-from qwen_worker.upstream.errors import error_from_response
 from qwen_worker.upstream.headers import upstream_headers
 from qwen_worker.upstream.request import prepare_request, target_for
 
@@ -157,6 +156,8 @@ async def _attempt(
         raise UpstreamTimeout("Qwen did not answer in time.") from None
     except FetchError:
         raise UpstreamUnavailable("The connection to Qwen failed.") from None
+    from qwen_worker.upstream.errors import error_from_response
+
     raise error_from_response(
         response.status,
         response.header,

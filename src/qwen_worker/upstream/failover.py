@@ -4,7 +4,7 @@ Everything here happens before the first byte reaches the client. With one accou
 it does not rest, and failures in passing are tried again there.
 """
 
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.upstream.client import Exchange, Inspect, open_on_account
@@ -12,15 +12,9 @@ from qwen_worker.upstream.client import Exchange, Inspect, open_on_account
 T = TypeVar("T")
 
 
-class Opened(NamedTuple, Generic[T]):
-    """What `inspect` has made of the answer, and the label of the account that gave it."""
-
-    result: T
-    account: str
-
-
-async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspect[T]) -> Opened[T]:
-    """Sends the request to Qwen until it is answered or the bounds are reached.
+async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspect[T]) -> tuple[T, str]:
+    """Sends the request to Qwen until it is answered or the bounds are reached; returns what `inspect` has made
+    of the answer, and the label of the account that gave it.
 
     `inspect` looks at a 2xx answer whose body has not been read; a ProxyError that it raises counts as Qwen's
     answer. Raises ProxyError: what the client should be told.
@@ -28,9 +22,9 @@ async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspec
     if pool.memory is None:
         account = pool.only_account(exchange.chat.model)
         attempts = exchange.settings.upstream_attempts
-        return Opened(await open_on_account(exchange, account, inspect, attempts=attempts), account.label)
+        return await open_on_account(exchange, account, inspect, attempts=attempts), account.label
     from qwen_worker.upstream.several_accounts import SeveralAccounts
 
     search = SeveralAccounts(exchange, pool.serving(exchange.chat.model), pool.memory)
     result = await search.open(inspect)
-    return Opened(result, search.label)
+    return result, search.label

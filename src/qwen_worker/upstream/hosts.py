@@ -1,14 +1,11 @@
 """Which family of hosts an API base URL belongs to; what a request and its headers may hold depends on it."""
 
-import re
 from typing import Literal
 from urllib.parse import urlsplit
 
 from qwen_worker.credentials.model import Credential
 
 HostFamily = Literal["portal", "dashscope", "other"]
-
-_DASHSCOPE = re.compile(r"(?:[\w-]+\.)*(?:dashscope[\w-]*|maas)\.aliyuncs\.com").fullmatch
 
 
 def host_family(base_url: str) -> HostFamily:
@@ -20,7 +17,10 @@ def host_family(base_url: str) -> HostFamily:
     host = urlsplit(base_url).hostname or ""
     if host == "portal.qwen.ai":
         return "portal"
-    return "dashscope" if _DASHSCOPE(host) else "other"
+    service = host.removesuffix(".aliyuncs.com").rpartition(".")[2]
+    if host.endswith(".aliyuncs.com") and (service == "maas" or service.startswith("dashscope")):
+        return "dashscope"
+    return "other"
 
 
 def family_of(credential: Credential) -> HostFamily:

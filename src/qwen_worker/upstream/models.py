@@ -1,32 +1,35 @@
 """The model catalogue of /v1/models, and which model a request is for."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import TYPE_CHECKING
 
 from qwen_worker.config import DEFAULT_MODEL, Settings
 from qwen_worker.errors import NotFound
 
 DEFAULT_VISION_MODEL = "qwen3-vl-plus"
 
+if TYPE_CHECKING:
+    from typing import TypedDict
+
+    class Model(TypedDict):
+        """A model as OpenAI's API lists it. `created` is in seconds since the Unix epoch."""
+
+        id: str
+        object: str
+        created: int
+        owned_by: str
+
+
 _PORTAL_MODELS = ("coder-model", "vision-model")
 """Names that only the OAuth portal knows: aliases of its current models."""
 
 
-class Model(TypedDict):
-    """A model as OpenAI's API lists it. `created` is in seconds since the Unix epoch."""
-
-    id: str
-    object: str
-    created: int
-    owned_by: str
-
-
-def catalogue(settings: Settings) -> list[Model]:
+def catalogue(settings: Settings) -> "list[Model]":
     """The configured models, then the aliases, which clients that check the list must find there too."""
     return [_model(name) for name in dict.fromkeys((*settings.models, *settings.model_aliases))]
 
 
-def find_model(settings: Settings, name: str) -> Model:
+def find_model(settings: Settings, name: str) -> "Model":
     """The entry of the catalogue. Raises NotFound (model_not_found)."""
     if name not in settings.models and name not in settings.model_aliases:
         raise NotFound(
@@ -62,5 +65,5 @@ def _follow(name: str, aliases: Mapping[str, str]) -> str:
     return name if model in aliases else model
 
 
-def _model(name: str) -> Model:
+def _model(name: str) -> "Model":
     return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "qwen"}
