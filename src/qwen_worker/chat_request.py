@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_text import (
+    Items,
     JsonTextError,
     Member,
     decoded,
-    scan_items,
+    scan_array,
     scan_object,
     scan_value,
     skip_spaces,
@@ -27,8 +28,8 @@ _LONGEST_MODEL_NAME = 256
 class Messages(NamedTuple):
     """The `messages` array: where each message is, and the few facts that the rules for Qwen ask for."""
 
-    spans: list[tuple[int, int]]
-    """(start, end) of each message in the text."""
+    items: Items
+    """Where each message is in the text."""
     instructions: list[int]
     """Indexes of the system and developer messages."""
     developers: list[int]
@@ -121,17 +122,14 @@ def _value(members: dict[str, Member], name: str) -> Any:
 
 
 def _scan_messages(text: str, position: int) -> tuple[Any, int]:
-    """Scans the messages and checks each as it goes by: the parsed conversation is never held whole."""
+    """Scans the messages and checks them: the parsed conversation is not kept."""
     if not text.startswith("[", position):
         return scan_value(text, position)
+    messages, end = scan_array(text, position)
     instructions: list[int] = []
     developers: list[int] = []
     problem: InvalidRequest | None = None
-    index = 0
-
-    def scan_message(text: str, position: int) -> tuple[None, int]:
-        nonlocal index, problem
-        message, end = scan_value(text, position)
+    for index, message in enumerate(messages):
         role = message.get("role") if type(message) is dict else None
         if role == "system" or role == "developer":
             instructions.append(index)
@@ -139,11 +137,7 @@ def _scan_messages(text: str, position: int) -> tuple[Any, int]:
                 developers.append(index)
         if role not in ROLES or type(message.get("content")) is not str:
             problem = problem or _message_problem(f"messages[{index}]", message)
-        index += 1
-        return None, end
-
-    items, end = scan_items(text, position, scan_message)
-    return Messages([(start, stop) for _, start, stop in items], instructions, developers, problem), end
+    return Messages(Items(text, position, end, messages), instructions, developers, problem), end
 
 
 def _messages(members: dict[str, Member]) -> Messages:
@@ -152,7 +146,7 @@ def _messages(members: dict[str, Member]) -> Messages:
         raise _messages_missing(members)
     if not isinstance(messages, Messages):
         raise _wrong_type("messages", "an array of messages", messages)
-    if not messages.spans:
+    if not messages.items.count:
         raise InvalidRequest(
             "Invalid 'messages': empty array. Expected at least one message.",
             param="messages",

@@ -12,10 +12,7 @@ be used; `decoded` reads it again.
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, ParamSpec, TypeVar
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from typing import Any, NamedTuple
 
 Scanner = Callable[[str, int], tuple[Any, int]]
 """Reads the value that starts at a position: the value, and the position after it."""
@@ -61,35 +58,20 @@ _colon = re.compile(rf"{_SPACE}:{_SPACE}").match
 _first_item = re.compile(rf"\[{_SPACE}(\])?").match
 _next_item = re.compile(rf"{_SPACE}(?:,{_SPACE}|(\]))").match
 _spaces = re.compile(_SPACE).match
+_CLOSING = 2
+"""The group of the patterns for keys that has matched when there are no more."""
+_SCAN_FAILURES = (ValueError, StopIteration, RecursionError)
+"""What the C scanner raises."""
 
 
-def _reporting(scan: Callable[P, T]) -> Callable[P, T]:
-    """Turns whatever the C scanner raises into a JsonTextError; once around a scan, not around each value."""
-
-    def reporting(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return scan(*args, **kwargs)
-        except JsonTextError:
-            raise
-        except StopIteration as stop:
-            raise JsonTextError(f"a value is missing at byte {stop.value}") from None
-        except json.JSONDecodeError as error:
-            raise JsonTextError(f"{error.msg} at byte {error.pos}") from None
-        except RecursionError:
-            raise JsonTextError("it is nested too deeply") from None
-        except ValueError:
-            raise JsonTextError("a number has too many digits") from None
-
-    return reporting
-
-
-@_reporting
 def scan_value(text: str, position: int) -> tuple[Any, int]:
     """The value that starts at `position`, and the position after it. Raises JsonTextError."""
-    return _scan_value(text, position)
+    try:
+        return _scan_value(text, position)
+    except _SCAN_FAILURES as failure:
+        raise _explained(failure) from None
 
 
-@_reporting
 def scan_object(
     text: str,
     position: int,
@@ -102,41 +84,95 @@ def scan_object(
     """
     members: dict[str, Member] = {}
     count = 0
-    match = _first_key(text, position)
-    while True:
-        if match is None:
-            start, key, value_start = _unusual_key(text, position, is_first=not members)
-        elif match.group(2):
-            return ObjectText(members, match.end(), len(members) == count)
-        else:
-            key = match.group(1)
-            start = match.start(1) - 1
-            value_start = match.end()
-        scan = default if scanners is None else scanners.get(key, default)
-        value, position = scan(text, value_start)
-        members[key] = Member(value, start, value_start, position)
-        count += 1
-        match = _next_key(text, position)
+    try:
+        match = _first_key(text, position)
+        while match is None or match.lastindex != _CLOSING:
+            if match is None:
+                start, key, value_start = _unusual_key(text, position, is_first=not members)
+            else:
+                start, key, value_start = match.start(1) - 1, match.group(1), match.end()
+            scan = default if scanners is None else scanners.get(key, default)
+            value, position = scan(text, value_start)
+            members[key] = Member(value, start, value_start, position)
+            count += 1
+            match = _next_key(text, position)
+    except _SCAN_FAILURES as failure:
+        raise _explained(failure) from None
+    return ObjectText(members, match.end(), len(members) == count)
 
 
-@_reporting
-def scan_items(
-    text: str, position: int, scan: Scanner = _scan_value
-) -> tuple[list[tuple[Any, int, int]], int]:
-    """The items of the array whose `[` is at `position` as (value, start, end), and the array's end.
+def scan_array(text: str, position: int) -> tuple[list[Any], int]:
+    """The array whose `[` is at `position`, and the position after it.
 
     Raises JsonTextError, also if there is no array.
     """
-    items: list[tuple[Any, int, int]] = []
-    match = _first_item(text, position)
-    while match is not None:
-        if match.group(1):
-            return items, match.end()
-        start = match.end()
-        value, position = scan(text, start)
-        items.append((value, start, position))
-        match = _next_item(text, position)
-    raise JsonTextError(f"',' or ']' is missing at byte {position}")
+    if text.startswith("[", position):
+        try:
+            return _scan_value(text, position)
+        except _SCAN_FAILURES:
+            # Item by item it can be told what is wrong, the same way on every version of Python.
+            pass
+    return _scan_items(text, position)
+
+
+class Items:
+    """The places of the items of an array, found when they are asked for: most requests need one or two.
+
+    The items are numbered from 0. They stand in JSON that has been scanned as a whole, and take no time
+    before anyone asks.
+    """
+
+    __slots__ = ("_end", "_ends", "_last_opening", "_starts", "_text", "count")
+
+    def __init__(self, text: str, position: int, end: int, values: list[Any]) -> None:
+        """For the array `text[position:end]`, read as `values`, which are not kept."""
+        self.count = len(values)
+        self._text = text
+        self._end = end
+        self._starts = [_end_of(_first_item(text, position))]
+        self._ends: list[int] = []
+        last = values[-1] if values else None
+        self._last_opening = f'{{"{next(iter(last))}"' if isinstance(last, dict) and last else None
+
+    def start(self, index: int) -> int:
+        """Where an item starts."""
+        while len(self._starts) <= index:
+            self._starts.append(_end_of(_next_item(self._text, self.end(len(self._starts) - 1))))
+        return self._starts[index]
+
+    def end(self, index: int) -> int:
+        """The position after an item."""
+        while len(self._ends) <= index:
+            self._ends.append(scan_value(self._text, self.start(len(self._ends)))[1])
+        return self._ends[index]
+
+    def scan_object(self, index: int) -> ObjectText:
+        """Scans an item that is an object. Raises JsonTextError, also if it is none."""
+        if index == self.count - 1 >= len(self._starts):
+            last = self._scan_last_object()
+            if last is not None:
+                return last
+        scanned = scan_object(self._text, self.start(index))
+        if index == len(self._ends):
+            self._ends.append(scanned.end)
+        return scanned
+
+    def _scan_last_object(self) -> ObjectText | None:
+        """The last item, found from the end without a walk over all others; None where it is not so easy.
+
+        Of the texts that start with `{`, only the item itself is an object that ends where the item does: an
+        inner object ends before, and what starts within a string takes strings for what is between them, so
+        it ends within a string.
+        """
+        text, end = self._text, self._end - 1
+        if self._last_opening is None or text[end - 1] != "}":
+            return None
+        start = text.rfind(self._last_opening, self._starts[-1], end)
+        try:
+            scanned = scan_object(text, start) if start >= 0 else None
+        except JsonTextError:
+            return None
+        return scanned if scanned is not None and scanned.end == end else None
 
 
 def skip_spaces(text: str, position: int) -> int:
@@ -168,3 +204,33 @@ def _unusual_key(text: str, position: int, *, is_first: bool) -> tuple[int, str,
     # As the key would read without escapes, so that two spellings of one key are one.
     key = decoded(text[start:end]).encode("utf-8", "surrogatepass").decode("latin-1")
     return start, key, colon.end()
+
+
+def _scan_items(text: str, position: int) -> tuple[list[Any], int]:
+    items: list[Any] = []
+    match = _first_item(text, position)
+    while match is not None:
+        if match.group(1):
+            return items, match.end()
+        value, position = scan_value(text, match.end())
+        items.append(value)
+        match = _next_item(text, position)
+    raise JsonTextError(f"',' or ']' is missing at byte {position}")
+
+
+def _end_of(match: re.Match[str] | None) -> int:
+    if match is None:
+        raise JsonTextError("there is no array")
+    return match.end()
+
+
+def _explained(failure: Exception) -> JsonTextError:
+    if isinstance(failure, JsonTextError):
+        return failure
+    if isinstance(failure, StopIteration):
+        return JsonTextError(f"a value is missing at byte {failure.value}")
+    if isinstance(failure, json.JSONDecodeError):
+        return JsonTextError(f"{failure.msg} at byte {failure.pos}")
+    if isinstance(failure, RecursionError):
+        return JsonTextError("it is nested too deeply")
+    return JsonTextError("a number has too many digits")

@@ -1,11 +1,20 @@
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_worker.json_text import JsonTextError, decoded, scan_items, scan_object, scan_value, skip_spaces
+from qwen_worker.json_text import (
+    Items,
+    JsonTextError,
+    decoded,
+    scan_array,
+    scan_object,
+    scan_value,
+    skip_spaces,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -58,11 +67,145 @@ def test_any_object_is_scanned_as_json_reads_it(
 def test_any_array_is_scanned_as_json_reads_it(value: list[Any], indent: int | None) -> None:
     text = json.dumps(value, indent=indent)
 
-    items, end = scan_items(text, 0)
+    assert scan_array(text, 0) == (value, len(text))
 
-    assert end == len(text)
-    assert [item for item, _, _ in items] == value
-    assert [json.loads(text[start:stop]) for _, start, stop in items] == value
+
+spaces = st.text(alphabet=" \t\n\r", max_size=2)
+tricky_texts = st.text(max_size=5) | st.sampled_from(
+    ["{", "{{", '{"role"', '},{"role":"user"}]', "\\", '\\"', "}]", ":{", ",", ":", "\u00e9\U0001f642"]
+)
+keys = st.sampled_from(["role", "content", "{", "", '"', "\u00e9"]) | tricky_texts
+tricky_values = st.recursive(
+    st.none() | st.just(10**400) | st.floats(allow_nan=False, allow_infinity=False) | tricky_texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def spelled_objects(draw: st.DrawFn) -> str:
+    """An object in any spelling: keys with or without escapes, also repeated ones, white space anywhere."""
+    members = draw(st.lists(st.tuples(keys, tricky_values), max_size=4))
+    ensure_ascii, is_compact = draw(st.booleans()), draw(st.booleans())
+
+    def spell(value: Any) -> str:
+        separators = (",", ":") if is_compact else None
+        return json.dumps(value, ensure_ascii=ensure_ascii, separators=separators)
+
+    def key_text(key: str) -> str:
+        if key.isalpha() and key.isascii() and draw(st.integers(0, 4)) == 0:
+            return f'"\\u{ord(key[0]):04x}{key[1:]}"'
+        return spell(key)
+
+    def space() -> str:
+        return "" if is_compact else draw(spaces)
+
+    spelled = [
+        f"{space()}{key_text(key)}{space()}:{space()}{spell(value)}{space()}" for key, value in members
+    ]
+    return "{" + (",".join(spelled) or space()) + "}"
+
+
+@st.composite
+def spelled_arrays(draw: st.DrawFn) -> tuple[str, int, list[tuple[int, int]]]:
+    """A text with an array in it, where that starts, and (start, end) of each of its items."""
+    is_compact = draw(st.booleans())
+    spelled = draw(st.lists(spelled_objects(), min_size=1, max_size=5))
+    text = draw(st.sampled_from(["", '{"messages":', '{"role":"user","messages": ']))
+    array_start = len(text)
+    places: list[tuple[int, int]] = []
+    for index, item in enumerate(spelled):
+        text += "," if index else "["
+        text += "" if is_compact else draw(spaces)
+        places.append((len(latin(text)), len(latin(text + item))))
+        text += item + ("" if is_compact else draw(spaces))
+    return latin(text + "]" + draw(st.sampled_from(["", "}", ',"role":{"role":"}]"}}']))), array_start, places
+
+
+@settings(max_examples=600)
+@given(spelled_arrays(), st.data())
+def test_items_are_found_where_they_were_put_in_whatever_order_they_are_asked_for(
+    spelled: tuple[str, int, list[tuple[int, int]]], data: st.DataObject
+) -> None:
+    text, position, places = spelled
+    values, end = scan_array(text, position)
+    items = Items(text, position, end, values)
+    assert items.count == len(places)
+
+    asked = st.tuples(st.integers(0, len(places) - 1), st.sampled_from(["start", "end", "object"]))
+    for index, what in [*data.draw(st.lists(asked, max_size=8)), (len(places) - 1, "object")]:
+        if what == "object":
+            start, stop = places[index]
+            assert items.scan_object(index) == scan_object(text, start)
+            assert items.scan_object(index).end == stop
+        else:
+            assert getattr(items, what)(index) == places[index][what == "end"]
+
+
+def scans_counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The positions at which a value is scanned from now on."""
+    positions: list[int] = []
+
+    def scan(text: str, position: int) -> tuple[Any, int]:
+        positions.append(position)
+        return scan_value(text, position)
+
+    monkeypatch.setattr("qwen_worker.json_text.scan_value", scan)
+    return positions
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": ")])
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"role": "user", "content": "What is {"},
+        {"content": "x", "role": "user"},
+        {"tool_call_id": "c", "role": "tool", "content": [{"type": "text", "text": '{"role": 1},{'}]},
+    ],
+)
+def test_the_last_item_is_found_without_a_walk_over_the_others(
+    last: dict[str, Any], separators: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = json.dumps([{"role": "user", "content": "x"}] * 100 + [last], separators=separators)
+    values, end = scan_array(text, 0)
+    items = Items(text, 0, end, values)
+    scanned = scans_counted(monkeypatch)
+
+    members = items.scan_object(100).members
+
+    assert {name: member.value for name, member in members.items()} == last
+    assert scanned == []
+
+
+def test_an_array_without_items_has_none() -> None:
+    values, end = scan_array("[ ]", 0)
+
+    assert Items("[ ]", 0, end, values).count == 0
+
+
+def test_an_item_that_is_no_object_is_an_error() -> None:
+    for text in ("[1]", '[{}, "{"]', "[{},[{}]]", "[[{}],{},[{}]]"):
+        values, end = scan_array(text, 0)
+        with pytest.raises(JsonTextError):
+            Items(text, 0, end, values).scan_object(len(values) - 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[1 2]", "',' or ']' is missing at byte 2"),
+        ("[1,]", "a value is missing at byte 3"),
+        ('[{"a":1},', "a value is missing at byte 9"),
+        ("[{}", "',' or ']' is missing at byte 3"),
+        ("{}", "',' or ']' is missing at byte 0"),
+        ("[" * 100_000, "it is nested too deeply"),
+        ("[1," + "9" * 5000 + "]", "a number has too many digits"),
+        ("[{},NaN]", "NaN is not allowed in JSON"),
+    ],
+)
+def test_what_is_wrong_with_an_array_is_said_in_our_words(text: str, words: str) -> None:
+    with pytest.raises(JsonTextError, match=f"^{re.escape(words)}$"):
+        scan_array(text, 0)
 
 
 def test_spellings_of_one_key_are_one_and_of_two_are_two() -> None:
@@ -115,7 +258,7 @@ def test_what_is_no_object_is_one_error(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "1", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[" * 100_000])
 def test_what_is_no_array_is_one_error(text: str) -> None:
     with pytest.raises(JsonTextError):
-        scan_items(text, 0)
+        scan_array(text, 0)
 
 
 @settings(max_examples=2000)
@@ -135,8 +278,7 @@ def test_texts_are_accepted_exactly_when_json_accepts_them(text: str) -> None:
             value: Any = {key: member.value for key, member in scanned.members.items()}
             end = scanned.end
         elif text.startswith("[", start):
-            items, end = scan_items(text, start)
-            value = [item for item, _, _ in items]
+            value, end = scan_array(text, start)
         else:
             value, end = scan_value(text, start)
         if skip_spaces(text, end) != len(text):

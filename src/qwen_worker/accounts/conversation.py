@@ -21,14 +21,14 @@ def conversation_key(chat: ChatRequest) -> int:
     member = chat.members.get("prompt_cache_key")
     if member is not None and isinstance(member.value, str) and member.value:
         return _checksum(chat.text[member.value_start : member.end], 0)
-    spans, instructions = chat.messages.spans, chat.messages.instructions
+    items, instructions = chat.messages.items, chat.messages.instructions
     first = 0
     while first < len(instructions) and instructions[first] == first:
         first += 1
-    if first == len(spans):
-        return _checksum(chat.text[slice(*spans[0])], 0)
-    start, end = spans[first]
-    return _checksum(chat.text[start : min(end, start + READ_BYTES)], start - spans[0][0])
+    if first == items.count:
+        return _checksum(chat.text[items.start(0) : items.end(0)], 0)
+    start, end = items.start(first), items.end(first)
+    return _checksum(chat.text[start : min(end, start + READ_BYTES)], start - items.start(0))
 
 
 def _checksum(text: str, start: int) -> int:

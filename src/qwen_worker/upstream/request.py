@@ -21,7 +21,6 @@ from qwen_worker.json_text import (
     Member,
     decoded,
     object_text,
-    scan_object,
 )
 from qwen_worker.upstream.hosts import HostFamily, family_of
 from qwen_worker.upstream.models import resolve_model
@@ -194,7 +193,7 @@ def rename_developer_role(draft: _Draft) -> None:
     most hosts that serve Qwen's models; OpenAI's developer messages are what system messages were.
     """
     for index in draft.request.messages.developers:
-        role = scan_object(draft.request.text, draft.request.messages.spans[index][0]).members["role"]
+        role = draft.request.messages.items.scan_object(index).members["role"]
         draft.edit_messages(role.value_start, role.end, '"system"')
 
 
@@ -262,11 +261,11 @@ def mark_last_message(draft: _Draft) -> None:
         return
     messages = draft.request.messages
     instructions = set(messages.instructions)
-    last = next((i for i in range(len(messages.spans) - 1, -1, -1) if i not in instructions), None)
+    last = next((i for i in range(messages.items.count - 1, -1, -1) if i not in instructions), None)
     if last is None:
         return
     text = draft.request.text
-    members = scan_object(text, messages.spans[last][0]).members
+    members = messages.items.scan_object(last).members
     content = members.get("content")
     if content is None or members["role"].value not in ("user", "tool"):
         return
@@ -301,12 +300,12 @@ def merge_instructions(draft: _Draft) -> None:
     Other fields of the first (a `name`) stay, those of the others have no place.
     """
     text = draft.request.text
-    spans, indexes, developers, _ = draft.request.messages
-    front = spans[0][0]
+    items, indexes, developers, _ = draft.request.messages
+    front = items.start(0)
     if not indexes:
         draft.edit_messages(front, front, f'{{"role":"system","content":[{_EMPTY_MARKED_PART}]}},')
         return
-    scanned = [scan_object(text, spans[index][0]).members for index in indexes]
+    scanned = [items.scan_object(index).members for index in indexes]
     merged = _merged_content(text, [members["content"] for members in scanned])
     first = scanned[0]
     if (
@@ -320,12 +319,12 @@ def merge_instructions(draft: _Draft) -> None:
         [replaced.get(name) or text[member.start : member.end] for name, member in first.items()]
     )
     if indexes[0] == 0:
-        draft.edit_messages(front, spans[0][1], message)
+        draft.edit_messages(front, items.end(0), message)
     else:
         draft.edit_messages(front, front, f"{message},")
     for index in indexes:
         if index > 0:
-            draft.edit_messages(spans[index - 1][1], spans[index][1], "")
+            draft.edit_messages(items.end(index - 1), items.end(index), "")
 
 
 def strip_schema_keywords(draft: _Draft) -> None:
