@@ -13,8 +13,9 @@ T = TypeVar("T")
 
 
 async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspect[T]) -> tuple[T, str]:
-    """Sends the request to Qwen until it is answered or the bounds are reached; returns what `inspect` has made
-    of the answer, and the label of the account that gave it.
+    """Sends the request to Qwen until it is answered or the bounds are reached.
+
+    Returns what `inspect` has made of the answer, and the label of the account that gave it.
 
     `inspect` looks at a 2xx answer whose body has not been read; a ProxyError that it raises counts as Qwen's
     answer. Raises ProxyError: what the client should be told.
