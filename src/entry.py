@@ -11,6 +11,7 @@ if WorkerEntrypoint is None:
         return await serve(request, env, ctx)
 
 else:
+    import qwen_worker.preload  # noqa: F401 - the deployment's memory snapshot is to hold everything
 
     class Default(WorkerEntrypoint):  # type: ignore[misc]
         """The Worker's default entrypoint."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.auth import check_client_key
 from qwen_worker.config import Settings
-from qwen_worker.credentials.state import CredentialState
 from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Response, Runtime
@@ -18,6 +17,7 @@ from qwen_worker.version import __version__
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.standing import AccountsMemory
+    from qwen_worker.credentials.state import CredentialState
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
@@ -39,7 +39,7 @@ class Isolate:
     """What lives as long as the isolate: plain data that requests may share, and the gateway made of it."""
 
     def __init__(self) -> None:
-        self.credential_state = CredentialState()
+        self.credential_state: CredentialState = {}
         self.accounts_memory: AccountsMemory | None = None
         self._environment: Environment | None = None
         self._gateway: Gateway | None = None

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from qwen_worker.platform.ports import Response
 from qwen_worker.routes.chat import chat_completions
 from qwen_worker.routes.context import Context
-from qwen_worker.routes.health import health, welcome
 from qwen_worker.routes.models import list_models, retrieve_model
 
 Handler = Callable[[Context], Awaitable[Response]]
@@ -29,9 +28,21 @@ class Route(NamedTuple):
         return method == self.method or (method == "HEAD" and self.method == "GET")
 
 
+async def _welcome(context: Context) -> Response:
+    from qwen_worker.routes.health import welcome
+
+    return await welcome(context)
+
+
+async def _health(context: Context) -> Response:
+    from qwen_worker.routes.health import health
+
+    return await health(context)
+
+
 _ROUTES = {
-    "/": Route("GET", welcome, needs_key=False),
-    "/health": Route("GET", health, needs_key=False),
+    "/": Route("GET", _welcome, needs_key=False),
+    "/health": Route("GET", _health, needs_key=False),
     "/chat/completions": Route("POST", chat_completions, needs_key=True),
     "/models": Route("GET", list_models, needs_key=True),
 }
