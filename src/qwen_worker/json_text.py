@@ -50,18 +50,18 @@ _scan_value: Scanner = _decoder.scan_once
 
 _SPACE = r"[ \t\n\r]*"
 _KEY = rf'"([^"\\\x00-\x1f]*)"{_SPACE}:{_SPACE}'
-_first_key = re.compile(rf"\{{{_SPACE}(?:{_KEY}|(\}}))").match
-_next_key = re.compile(rf"{_SPACE}(?:,{_SPACE}{_KEY}|(\}}))").match
+_first_key = re.compile(rf"\{{{_SPACE}(?:{_KEY}|\}})").match
+_next_key = re.compile(rf"{_SPACE}(?:,{_SPACE}{_KEY}|\}})").match
 _before_first_key = re.compile(rf'\{{{_SPACE}(?=")').match
 _before_next_key = re.compile(rf'{_SPACE},{_SPACE}(?=")').match
 _colon = re.compile(rf"{_SPACE}:{_SPACE}").match
 _first_item = re.compile(rf"\[{_SPACE}(\])?").match
 _next_item = re.compile(rf"{_SPACE}(?:,{_SPACE}|(\]))").match
 _spaces = re.compile(_SPACE).match
-_CLOSING = 2
-"""The group of the patterns for keys that has matched when there are no more."""
 _SCAN_FAILURES = (ValueError, StopIteration, RecursionError)
 """What the C scanner raises."""
+_new_tuple = tuple.__new__
+"""Makes a NamedTuple without the call of a function in Python, which is what its own constructor is."""
 
 
 def scan_value(text: str, position: int) -> tuple[Any, int]:
@@ -86,19 +86,22 @@ def scan_object(
     count = 0
     try:
         match = _first_key(text, position)
-        while match is None or match.lastindex != _CLOSING:
+        while True:
             if match is None:
                 start, key, value_start = _unusual_key(text, position, is_first=not members)
             else:
-                start, key, value_start = match.start(1) - 1, match.group(1), match.end()
+                key = match[1]
+                if key is None:
+                    return ObjectText(members, match.end(), len(members) == count)
+                start = match.start(1) - 1
+                value_start = match.end()
             scan = default if scanners is None else scanners.get(key, default)
             value, position = scan(text, value_start)
-            members[key] = Member(value, start, value_start, position)
+            members[key] = _new_tuple(Member, (value, start, value_start, position))
             count += 1
             match = _next_key(text, position)
     except _SCAN_FAILURES as failure:
         raise _explained(failure) from None
-    return ObjectText(members, match.end(), len(members) == count)
 
 
 def scan_array(text: str, position: int) -> tuple[list[Any], int]:
@@ -118,37 +121,41 @@ def scan_array(text: str, position: int) -> tuple[list[Any], int]:
 class Items:
     """The places of the items of an array, found when they are asked for: most requests need one or two.
 
-    The items are numbered from 0. They stand in JSON that has been scanned as a whole, and take no time
-    before anyone asks.
+    The items are numbered from 0.
     """
 
-    __slots__ = ("_end", "_ends", "_last_opening", "_starts", "_text", "count")
+    __slots__ = ("_end", "_ends", "_last_key", "_position", "_starts", "_text", "count")
 
     def __init__(self, text: str, position: int, end: int, values: list[Any]) -> None:
         """For the array `text[position:end]`, read as `values`, which are not kept."""
         self.count = len(values)
         self._text = text
+        self._position = position
         self._end = end
-        self._starts = [_end_of(_first_item(text, position))]
+        self._starts: list[int] = []
         self._ends: list[int] = []
         last = values[-1] if values else None
-        self._last_opening = f'{{"{next(iter(last))}"' if isinstance(last, dict) and last else None
+        self._last_key = next(iter(last), None) if isinstance(last, dict) else None
 
     def start(self, index: int) -> int:
         """Where an item starts."""
-        while len(self._starts) <= index:
-            self._starts.append(_end_of(_next_item(self._text, self.end(len(self._starts) - 1))))
-        return self._starts[index]
+        starts = self._starts
+        if not starts:
+            starts.append(_end_of(_first_item(self._text, self._position)))
+        while len(starts) <= index:
+            starts.append(_end_of(_next_item(self._text, self.end(len(starts) - 1))))
+        return starts[index]
 
     def end(self, index: int) -> int:
         """The position after an item."""
-        while len(self._ends) <= index:
-            self._ends.append(scan_value(self._text, self.start(len(self._ends)))[1])
-        return self._ends[index]
+        ends = self._ends
+        while len(ends) <= index:
+            ends.append(scan_value(self._text, self.start(len(ends)))[1])
+        return ends[index]
 
     def scan_object(self, index: int) -> ObjectText:
         """Scans an item that is an object. Raises JsonTextError, also if it is none."""
-        if index == self.count - 1 >= len(self._starts):
+        if 0 < index == self.count - 1:
             last = self._scan_last_object()
             if last is not None:
                 return last
@@ -165,9 +172,9 @@ class Items:
         it ends within a string.
         """
         text, end = self._text, self._end - 1
-        if self._last_opening is None or text[end - 1] != "}":
+        if self._last_key is None or text[end - 1] != "}":
             return None
-        start = text.rfind(self._last_opening, self._starts[-1], end)
+        start = text.rfind(f'{{"{self._last_key}"', self._position, end)
         try:
             scanned = scan_object(text, start) if start >= 0 else None
         except JsonTextError:
