@@ -4,7 +4,7 @@ What only several accounts need (turns, rests, their record) is imported where t
 login needs where there is one.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qwen_worker.accounts.configuration import AccountSettings
 from qwen_worker.config import Settings
@@ -102,32 +102,6 @@ class AccountPool:
         """What the cron trigger does for all logins. Never raises."""
         for account in self.accounts:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
-
-    async def describe(self, runtime: Runtime, log: Log) -> list[dict[str, Any]]:
-        """The accounts for /health, without a secret or a part of one: label, state in one word, why an
-        account rests and for how many seconds.
-        """
-        if self.memory is not None:
-            from qwen_worker.accounts.record import recall_rests
-
-            await recall_rests(self.memory, runtime, log)
-        return [await self._description(account, runtime) for account in self.accounts]
-
-    async def _description(self, account: Account, runtime: Runtime) -> dict[str, Any]:
-        credentials = await account.source.describe(runtime)
-        rests: dict[str, dict[str, Any]] = {}
-        if self.memory is not None:
-            rests = self.memory.standing(account.settings.identity).describe(runtime.clock.now_ms())
-        rest = rests.pop("", None)
-        return {
-            "label": account.label,
-            "priority": account.settings.priority,
-            "state": credentials["state"] if rest is None else "resting",
-            "reason": None if rest is None else rest["reason"],
-            "seconds_left": None if rest is None else rest["seconds_left"],
-            "resting_models": rests,
-            "credentials": credentials,
-        }
 
 
 def _new_memory() -> "AccountsMemory":

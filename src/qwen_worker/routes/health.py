@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from qwen_worker.accounts.overview import describe_accounts
 from qwen_worker.auth import check_client_key
 from qwen_worker.errors import InvalidApiKey
 from qwen_worker.platform.ports import Response
@@ -36,7 +37,7 @@ async def health(context: Context) -> Response:
     if reasons:
         body["reasons"] = reasons
     if _is_operator(context):
-        body["accounts"] = await context.pool.describe(context.runtime, context.log)
+        body["accounts"] = await describe_accounts(context.pool, context.runtime, context.log)
         if len(body["accounts"]) == 1:
             body["credentials"] = body["accounts"][0]["credentials"]
     return Response(200, {"content-type": "application/json", "cache-control": "no-store"}, json.dumps(body))
