@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from qwen_worker.platform.worker import WorkerEntrypoint, serve, tick
+from qwen_worker.platform.interop import WorkerEntrypoint
+from qwen_worker.platform.worker import serve, tick
 
 if WorkerEntrypoint is None:
 
-    async def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
+    def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
         """Serves a fetch event where the runtime has no `workers` module (the embedded one)."""
-        return await serve(request, env, ctx)
+        return serve(request, env, ctx)
 
 else:
     import qwen_worker.preload  # noqa: F401 - the deployment's memory snapshot is to hold everything

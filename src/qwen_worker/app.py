@@ -10,8 +10,8 @@ from qwen_worker.auth import check_client_key
 from qwen_worker.config import Settings
 from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Response, Runtime
-from qwen_worker.routes.context import Context
+from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Response, Runtime
+from qwen_worker.routes.context import Answer, Context
 from qwen_worker.routes.table import Route, find_route, is_protected
 from qwen_worker.version import __version__
 
@@ -46,7 +46,7 @@ class Isolate:
 
     def gateway(self, environment: Environment, sink: LogSink) -> "Gateway":
         """The gateway for these settings. The environment is read anew only when it is another one."""
-        if self._gateway is None or environment != self._environment:
+        if self._gateway is None or environment is not self._environment:
             started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
             settings = Settings.from_env(environment)
             pool = AccountPool(settings, self.credential_state, self.accounts_memory)
@@ -66,31 +66,36 @@ class Gateway:
         self._sink = sink
         self._announced = False
 
-    async def handle(self, request: InboundRequest, runtime: Runtime) -> Response:
-        """Answers any request; never raises."""
+    async def handle(self, request: InboundRequest, runtime: Runtime, respond: Respond) -> None:
+        """Answers any request: calls `respond` once, and goes on while a stream lasts. Never raises."""
         request_id = _request_id(request)
         log = Log(self._sink, self._settings.log_level, request_id)
         if not self._announced:
             self._announce(log, runtime)
+
+        def finish(response: Response) -> None:
+            response.headers.update(CORS_HEADERS)
+            response.headers["x-request-id"] = request_id
+            respond(response._replace(body=None) if request.method == "HEAD" else response)
+
         try:
-            response = await self._respond(request, request_id, runtime, log)
+            answer = await self._answer(request, request_id, runtime, log)
+            if isinstance(answer, Response):
+                finish(answer)
+            else:
+                await answer.run(finish)
         except ProxyError as error:
             _log_error(log, error)
-            response = _error_response(error)
+            finish(_error_response(error))
         except Exception as error:
             log.error("unexpected error", exception=type(error).__name__, where=_where(error))
-            response = _error_response(InternalError("The gateway failed to handle this request."))
-        response.headers.update(CORS_HEADERS)
-        response.headers["x-request-id"] = request_id
-        return response._replace(body=None) if request.method == "HEAD" else response
+            finish(_error_response(InternalError("The gateway failed to handle this request.")))
 
     async def scheduled(self, runtime: Runtime) -> None:
         """The cron event: keeps the logins fresh where no request does."""
         await self._pool.keep_fresh(runtime, Log(self._sink, self._settings.log_level))
 
-    async def _respond(
-        self, request: InboundRequest, request_id: str, runtime: Runtime, log: Log
-    ) -> Response:
+    async def _answer(self, request: InboundRequest, request_id: str, runtime: Runtime, log: Log) -> Answer:
         if request.method == "OPTIONS":
             return _preflight(request)
         route = find_route(request.path)

@@ -82,7 +82,7 @@ class Qwen:
         self.expiry[access_token] = 0.0
 
     async def fetch(
-        self, request: OutboundRequest, *, headers_timeout_ms: int, total_timeout_ms: int | None = None
+        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> InboundResponse:
         loop = asyncio.get_running_loop()
         self.counts["token requests"] += 1
@@ -91,7 +91,7 @@ class Qwen:
         latency = self.rng.uniform(0.2, 2.0) if self.rng.random() < 0.97 else self.rng.uniform(2.0, 12.0)
         await asyncio.sleep(latency / 2)
         if loop.time() < self.down_until or self.rng.random() < self.fault_share:
-            return await self._fail(headers_timeout_ms / 1000 - latency / 2)
+            return await self._fail(timeout_ms / 1000 - latency / 2)
         sent = parse_qs((request.body or b"").decode())["refresh_token"][0]
         login = self.live.pop(sent, None)
         if login is None:

@@ -115,13 +115,13 @@ class ScriptedFetcher:
     def __init__(self, answer: Callable[[OutboundRequest], Any]) -> None:
         self._answer = answer
         self.requests: list[OutboundRequest] = []
-        self.timeouts: list[tuple[int, int | None]] = []
+        self.timeouts: list[tuple[int, bool]] = []
 
     async def fetch(
-        self, request: OutboundRequest, *, headers_timeout_ms: int, total_timeout_ms: int | None = None
+        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> InboundResponse:
         self.requests.append(request)
-        self.timeouts.append((headers_timeout_ms, total_timeout_ms))
+        self.timeouts.append((timeout_ms, is_stream))
         await asyncio.sleep(0)
         result = self._answer(request)
         if isinstance(result, Awaitable):

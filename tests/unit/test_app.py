@@ -20,6 +20,7 @@ from tests.support.ports import (
     VirtualClock,
     make_runtime,
 )
+from tests.support.responses import gateway_response
 
 KEY = {"authorization": "Bearer client-key-1"}
 CHAT = {"messages": [{"role": "user", "content": "a private question"}]}
@@ -38,7 +39,7 @@ class Setup:
 
     async def __call__(self, method: str, path: str, **request: Any) -> Response:
         runtime = make_runtime(clock=self.clock, fetcher=self.fetcher, kv=MemoryKV())
-        return await self.gateway.handle(ScriptedRequest(method, path, **request), runtime)
+        return await gateway_response(self.gateway, ScriptedRequest(method, path, **request), runtime)
 
 
 def parsed(response: Response) -> Any:
@@ -278,6 +279,7 @@ async def test_answers_carry_only_allowed_headers_of_qwen() -> None:
 
 def test_settings_are_read_again_only_for_another_environment() -> None:
     isolate, logs = Isolate(), LogRecorder()
-    first = isolate.gateway({"OPENAI_API_KEY": "a"}, logs)
-    assert isolate.gateway({"OPENAI_API_KEY": "a"}, logs) is first
+    environment = {"OPENAI_API_KEY": "a"}
+    first = isolate.gateway(environment, logs)
+    assert isolate.gateway(environment, logs) is first
     assert isolate.gateway({"OPENAI_API_KEY": "b"}, logs) is not first

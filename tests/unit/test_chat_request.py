@@ -215,7 +215,11 @@ def test_a_failure_names_the_field(fields: dict[str, Any], param: str, code: str
         (b"{", "not valid JSON"),
         (b'{"messages":[{"role":"user","content":"x"}]', "not valid JSON"),
         (b'{"messages":[{"role":"user","content":"x"}]}{}', "not valid JSON"),
-        (b'{"messages":[{"role":"user","content":"x"},]}', "not valid JSON"),
+        (b'{"messages":[{"role":"user","content":"x"},]}', "a value is missing at byte 43"),
+        (b'{"messages":[{"role":"user","content":"x"} {"role":"user"}]}', "',' or ']' is missing at byte 42"),
+        (b'{"messages":[{"role":"user","content":"x"},{"role":1', "not valid JSON"),
+        (b'{"messages":[{"role":"robot"},{"role":NaN}]}', "NaN is not allowed"),
+        (b'{"messages":[{"role":"user","content":"x","n":' + b"9" * 5000 + b"}]}", "too many digits"),
         (b'{"messages":[{"role":"user","content":"x"}],"seed":NaN}', "NaN"),
         (b'{"messages":[{"role":"user","content":"x"}],"seed":-Infinity}', "Infinity"),
         (b'{"messages":[{"role":"user","content":"\x00"}]}', "not valid JSON"),
@@ -259,6 +263,50 @@ def test_a_byte_order_mark_is_no_part_of_the_body() -> None:
     assert parse_chat_request(b'\xef\xbb\xbf{"messages":[{"role":"user","content":"x"}]}').raw.startswith(
         b"{"
     )
+
+
+@pytest.mark.parametrize("content", ["x", "h\u00e9 \u6a21\u578b"])
+def test_a_body_without_a_byte_order_mark_is_kept_as_the_object_that_it_is(content: str) -> None:
+    raw = json.dumps({"messages": [{"role": "user", "content": content}]}, ensure_ascii=False).encode()
+
+    assert parse_chat_request(raw).raw is raw
+
+
+finite_values = st.recursive(
+    st.none() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+conversations = st.lists(
+    st.fixed_dictionaries(
+        {"role": st.sampled_from(["user", "assistant", "system", "developer"]), "content": st.text()},
+        optional={"na\u00efve": finite_values, "x": finite_values},
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=300)
+@given(conversations, st.sampled_from([None, 1, "\t"]), st.sampled_from([(",", ":"), (" , ", " : ")]))
+def test_every_message_is_known_by_its_place_and_the_instructions_by_their_index(
+    conversation: list[dict[str, Any]], indent: int | str | None, separators: tuple[str, str]
+) -> None:
+    raw = json.dumps({"messages": conversation}, indent=indent, separators=separators).encode()
+
+    items, instructions, developers, problem = parse_chat_request(raw).messages
+
+    assert [json.loads(raw[items.start(i) : items.end(i)]) for i in range(items.count)] == conversation
+    roles = [message["role"] for message in conversation]
+    assert [i for i, role in enumerate(roles) if role in ("system", "developer")] == instructions
+    assert [i for i, role in enumerate(roles) if role == "developer"] == developers
+    assert problem is None
+
+
+def test_the_spelling_and_the_order_of_a_messages_fields_do_not_matter() -> None:
+    message = b'{"\\u0063ontent":"x","role":"robot","\xc3\xa9":[[]],"r\\u006fle":"syst\\u0065m"}'
+
+    assert parse_chat_request(b'{"messages":\n[ ' + message + b"\r\n]}").messages.instructions == [0]
 
 
 def test_the_last_of_repeated_fields_is_the_one_that_is_checked() -> None:

@@ -59,9 +59,7 @@ async def refresh(fetcher: Fetcher, oauth_base_url: str, token: OAuthToken, now_
     """Sends one refresh and says what came of it. Never raises for anything the endpoint or network does."""
     request = refresh_request(oauth_base_url, token.refresh_token or "")
     try:
-        response = await fetcher.fetch(
-            request, headers_timeout_ms=TOKEN_TIMEOUT_MS, total_timeout_ms=TOKEN_TIMEOUT_MS
-        )
+        response = await fetcher.fetch(request, timeout_ms=TOKEN_TIMEOUT_MS)
         body = await response.text()
     except FetchTimeout:
         return PassingFault("time-out")

@@ -10,6 +10,15 @@ try:
 except ImportError:  # Pyodide before 0.28 gives None for JavaScript's null
     jsnull = None
 
+WorkerEntrypoint: Any
+try:
+    from workers import WorkerEntrypoint
+except ImportError:  # the embedded runtime has no SDK and dispatches to `on_fetch`
+    WorkerEntrypoint = None
+
+HAS_SDK = WorkerEntrypoint is not None
+"""Whether this is a current runtime, with Cloudflare's SDK."""
+
 _from_entries = Object.fromEntries
 
 
@@ -25,9 +34,9 @@ def js_object(value: dict[str, Any]) -> Any:
 
 def native_environment(env: Any) -> Any:
     """The runtime's own environment object, without the SDK's wrapper (which raises for unset names)."""
-    return getattr(env, "_env", env)
+    return getattr(env, "_env", env) if HAS_SDK else env
 
 
 def native_request(request: Any) -> Any:
     """The runtime's own Request, without the SDK's wrapper (whose `method` fails on unusual verbs)."""
-    return getattr(request, "js_object", request)
+    return getattr(request, "js_object", request) if HAS_SDK else request

@@ -145,15 +145,11 @@ class Fetcher(Protocol):
     """The runtime's fetch."""
 
     async def fetch(
-        self,
-        request: OutboundRequest,
-        *,
-        headers_timeout_ms: int,
-        total_timeout_ms: int | None = None,
+        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> InboundResponse:
         """Sends the request and returns when the headers of the answer are there.
 
-        `headers_timeout_ms` bounds the time until then; `total_timeout_ms` bounds the body too (None: not).
+        `timeout_ms` bounds the time until the answer is whole; of a stream, until its headers are there.
         Redirects are not followed. Raises FetchTimeout or FetchError.
         """
         ...

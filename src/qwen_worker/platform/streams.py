@@ -12,27 +12,29 @@ Which TransformStream decides what a chunk costs, and what happens when Qwen's c
 - On the embedded runtime (Pyodide 0.26) a broken source breaks the IdentityTransformStream for good and the
   client sees a clean end. So there the standard TransformStream is used, at three times the cost. It has no
   reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
+
+Each JavaScript object that Python gets to see costs some 10 us: nothing is asked for before it is needed.
 """
 
 from collections.abc import Coroutine
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import js
+from js import Uint8Array
 from pyodide.ffi import JsException, to_js
 
-from qwen_worker.platform.interop import absent, js_object
-from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
+from qwen_worker.platform.interop import HAS_SDK, absent, js_object
+from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, StreamBroken
 
-try:
-    import workers  # noqa: F401 - its presence tells the runtimes apart
-except ImportError:
-    HAS_CURRENT_STREAMS = False
-else:
-    HAS_CURRENT_STREAMS = True
+if TYPE_CHECKING:
+    from qwen_worker.platform.protocols import BodyReader
+
+HAS_CURRENT_STREAMS = HAS_SDK
+"""Which kind of pipe is opened."""
 
 
 def open_pipe() -> "WorkerPipe":
-    """The pipe that keeps every promise of ports.Pipe on this runtime."""
+    """The pipe that keeps every promise of protocols.Pipe on this runtime."""
     return IdentityPipe() if HAS_CURRENT_STREAMS else StandardPipe()
 
 
@@ -65,22 +67,23 @@ class WorkerBodyReader:
 class WorkerPipe:
     """What both kinds of pipe have in common."""
 
-    __slots__ = ("_branch", "_pending", "_writable", "_writer", "readable")
+    __slots__ = ("_branch", "_branch_reader", "_pending", "_writable", "_writer", "readable")
 
     def __init__(self, transform: Any) -> None:
         self.readable = transform.readable
         self._writable = transform.writable
-        self._writer = self._writable.getWriter()
+        self._writer: Any = None
         self._branch: Any = None
+        self._branch_reader: Any = None
         self._pending: Any = None
 
     async def write(self, data: bytes) -> None:
         try:
-            await self._writer.write(to_js(data))
+            await self._open_writer().write(to_js(data))
         except JsException:
             raise StreamBroken from None
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
         """Begins to send; each kind of pipe in its own order."""
         raise NotImplementedError
 
@@ -90,31 +93,41 @@ class WorkerPipe:
             await body.pipeTo(self._writable, options)
         except JsException:
             raise StreamBroken from None
-        finally:
+
+    def _open_writer(self) -> Any:
+        if self._writer is None:
             self._writer = self._writable.getWriter()
+        return self._writer
+
+    def _close_writer(self) -> None:
+        self._writer.releaseLock()
+        self._writer = None
 
     async def relayed(self) -> bytes:
         if self._pending is None:
             if self._branch is None:
                 return b""
-            self._pending = self._branch.readAtLeast(1, js.Uint8Array.new(RELAYED_PIECE_BYTES))
+            if self._branch_reader is None:
+                self._branch_reader = self._branch.getReader(js_object({"mode": "byob"}))
+            self._pending = self._branch_reader.readAtLeast(1, Uint8Array.new(RELAYED_PIECE_BYTES))
         try:
             step = await self._pending
         except JsException:
-            self._branch = self._pending = None
+            self._branch = self._branch_reader = self._pending = None
             return b""
         self._pending = None
         return b"" if step.done else step.value.to_bytes()
 
     def stop_observing(self) -> None:
         if self._branch is not None:
-            self._branch.cancel()
-            self._branch = None
+            (self._branch if self._branch_reader is None else self._branch_reader).cancel()
+            self._branch = self._branch_reader = None
 
     def close(self) -> None:
         # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
         # of the response the request ends, before that future could be given back.
-        js.queueMicrotask(self._writer.close.bind(self._writer))
+        closing = self._writable if self._writer is None else self._writer
+        js.queueMicrotask(closing.close.bind(closing))
 
 
 class IdentityPipe(WorkerPipe):
@@ -124,13 +137,14 @@ class IdentityPipe(WorkerPipe):
 
     def __init__(self) -> None:
         super().__init__(js.IdentityTransformStream.new())
-        self.readable, branch = self.readable.tee()
-        self._branch = _byte_reader(branch)
+        branches = self.readable.tee()
+        self.readable = branches[0]
+        self._branch = branches[1]
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
         # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
-        self._writer.write(to_js(head))
-        self._writer.releaseLock()
+        self._open_writer().write(to_js(head))
+        self._close_writer()
         return self._relay(cast(WorkerBodyReader, source).release())
 
 
@@ -143,22 +157,18 @@ class StandardPipe(WorkerPipe):
         super().__init__(js.TransformStream.new())
         self._head = b""
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
-        body, branch = cast(WorkerBodyReader, source).release().tee()
-        self._branch = _byte_reader(branch)
+    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
+        branches = cast(WorkerBodyReader, source).release().tee()
+        self._branch = branches[1]
         self._head = head
-        return self._relay_after(self._writer.write(to_js(head)), body)
+        return self._relay_after(self._open_writer().write(to_js(head)), branches[0])
 
     async def _relay_after(self, written: Any, body: Any) -> None:
         # What is piped before the head has been taken would take its place.
         await written
-        self._writer.releaseLock()
+        self._close_writer()
         await self._relay(body)
 
     async def relayed(self) -> bytes:
         head, self._head = self._head, b""
         return head or await super().relayed()
-
-
-def _byte_reader(branch: Any) -> Any:
-    return branch.getReader(js_object({"mode": "byob"}))

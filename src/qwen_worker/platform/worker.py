@@ -13,6 +13,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import js
+from js import AbortController, Promise, clearTimeout, fetch, setTimeout
+from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy
 
 from qwen_worker.app import Gateway, Isolate
@@ -20,31 +22,45 @@ from qwen_worker.platform import ports
 from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
-WorkerEntrypoint: Any
-try:
-    from workers import WorkerEntrypoint
-except ImportError:  # the embedded runtime has no SDK and dispatches to `on_fetch`
-    WorkerEntrypoint = None
-
 _ISOLATE = Isolate()
+_latest_environment: "WorkerEnvironment | None" = None
 
 
-async def serve(request: Any, env: Any, ctx: Any) -> Any:
-    """Answers a fetch event with a JavaScript Response."""
-    environment = WorkerEnvironment(native_environment(env))
+def serve(request: Any, env: Any, ctx: Any) -> Any:
+    """Answers a fetch event with a JavaScript promise of a Response.
+
+    The promise is ours, and what answers begins at once: each turn of Pyodide's event loop costs a timer, and
+    the runtime's own way from a coroutine to a promise costs as much as three.
+    """
+    environment = _environment(env)
     gateway = _gateway(environment)
-    response = await gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx))
-    return _to_js_response(response)
+    answer = Promise.withResolvers()
+
+    def respond(response: ports.Response) -> None:
+        answer.resolve(_to_js_response(response))
+
+    work = gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx), respond)
+    asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg]
+    return answer.promise
 
 
 async def tick(env: Any, ctx: Any) -> None:
     """Serves a scheduled (cron) event."""
-    environment = WorkerEnvironment(native_environment(env))
+    environment = _environment(env)
     await _gateway(environment).scheduled(_runtime(environment, ctx))
 
 
+def _environment(env: Any) -> "WorkerEnvironment":
+    """The environment; the same one for as long as the runtime hands us the same object."""
+    global _latest_environment
+    native = native_environment(env)
+    if _latest_environment is None or not _latest_environment.is_of(native):
+        _latest_environment = WorkerEnvironment(native)
+    return _latest_environment
+
+
 def _gateway(environment: "WorkerEnvironment") -> Gateway:
-    """The isolate's gateway; made anew when the runtime hands us another environment (a changed secret)."""
+    """The isolate's gateway; made anew for another environment (a changed secret)."""
     return _ISOLATE.gateway(environment, console_sink)
 
 
@@ -52,7 +68,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
     return ports.Runtime(
         clock=WorkerClock(),
         fetcher=WorkerFetcher(),
-        kv=environment.kv(),
+        kv=environment.kv,
         background=WorkerBackground(ctx),
         random=random.random,
         open_pipe=open_pipe,
@@ -75,27 +91,22 @@ def console_sink(level: str, line: str) -> None:
 class WorkerEnvironment:
     """Variables, secrets and bindings of the Worker."""
 
-    __slots__ = ("_env",)
+    __slots__ = ("_env", "kv")
 
     def __init__(self, env: Any) -> None:
         self._env = env
+        namespace = getattr(env, "QWEN_KV", None)
+        self.kv = None if absent(namespace) else WorkerKV(namespace)
 
-    def __eq__(self, other: object) -> bool:
-        """Whether both are the same JavaScript object: the runtime makes a new one when a value changes."""
-        return isinstance(other, WorkerEnvironment) and bool(self._env == other._env)
-
-    def __hash__(self) -> int:
-        return hash(self._env.js_id)
+    def is_of(self, env: Any) -> bool:
+        """Whether `env` is this environment: the runtime makes a new one when a value changes."""
+        return bool(self._env == env)
 
     def get(self, name: str) -> str | None:
         value = getattr(self._env, name, None)
         if absent(value):
             return None
         return value if isinstance(value, str) else str(js.JSON.stringify(value))
-
-    def kv(self) -> "WorkerKV | None":
-        namespace = getattr(self._env, "QWEN_KV", None)
-        return None if absent(namespace) else WorkerKV(namespace)
 
 
 class WorkerRequest:
@@ -153,7 +164,7 @@ class WorkerClock:
         return int(time.time() * 1000)
 
     async def sleep(self, seconds: float) -> None:
-        controller = js.AbortController.new()
+        controller = AbortController.new()
         try:
             await js.scheduler.wait(int(seconds * 1000), js_object({"signal": controller.signal}))
         except asyncio.CancelledError:
@@ -172,12 +183,12 @@ class WorkerTimer:
     def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
         self._proxy: Any = create_once_callable(self._fire)
-        self._id = js.setTimeout(self._proxy, int(seconds * 1000))
+        self._id = setTimeout(self._proxy, int(seconds * 1000))
 
     def cancel(self) -> None:
         if self._callback is not None:
             self._callback = None
-            js.clearTimeout(self._id)
+            clearTimeout(self._id)
             self._proxy.destroy()
 
     def _fire(self) -> None:
@@ -233,18 +244,10 @@ class WorkerFetcher:
     __slots__ = ()
 
     async def fetch(
-        self,
-        request: ports.OutboundRequest,
-        *,
-        headers_timeout_ms: int,
-        total_timeout_ms: int | None = None,
+        self, request: ports.OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> "WorkerResponse":
-        controller = js.AbortController.new()
-        abort = controller.abort.bind(controller)
-        timer = js.setTimeout(abort, headers_timeout_ms)
-        if total_timeout_ms is not None:
-            # Never cleared: it ends with the request. Combined signals would cost half a millisecond.
-            js.setTimeout(abort, total_timeout_ms)
+        controller = AbortController.new()
+        timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
             "method": request.method,
             "headers": request.headers,
@@ -254,14 +257,11 @@ class WorkerFetcher:
         if request.body is not None:
             options["body"] = request.body
         try:
-            response = await js.fetch(request.url, js_object(options))
+            response = await fetch(request.url, js_object(options))
         except JsException as error:
             raise _fetch_error(error) from None
-        except asyncio.CancelledError:
-            controller.abort()
-            raise
-        finally:
-            js.clearTimeout(timer)
+        if is_stream:
+            clearTimeout(timer)  # that of a whole answer ends with the request
         return WorkerResponse(response, controller)
 
 
@@ -325,4 +325,4 @@ def _path_of(url: str) -> str:
 
 def _to_js_response(response: ports.Response) -> Any:
     options = js_object({"status": response.status, "headers": response.headers})
-    return js.Response.new(response.body, options)
+    return JsResponse.new(response.body, options)

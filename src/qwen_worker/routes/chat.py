@@ -14,10 +14,10 @@ from qwen_worker.platform.ports import (
     InboundResponse,
     Response,
 )
-from qwen_worker.routes.context import Context
+from qwen_worker.routes.context import Answer, Context
 from qwen_worker.upstream.client import Exchange, Inspect
 from qwen_worker.upstream.failover import open_completion
-from qwen_worker.upstream.relay import stream_completion
+from qwen_worker.upstream.relay import StreamedCompletion
 
 T = TypeVar("T")
 
@@ -35,14 +35,14 @@ LARGEST_ANSWER_BYTES = 100_000_000
 """Larger than any answer; only at debug level is an answer read at all, to log its usage."""
 
 
-async def chat_completions(context: Context) -> Response:
+async def chat_completions(context: Context) -> Answer:
     """Checks the body, sends it to Qwen, passes the answer on: natively, without looking into it."""
     chat = parse_chat_request(await _read_body(context))
     log, settings, runtime = context.log, context.settings, context.runtime
     log.debug("new chat completion request", stream=chat.stream, model=chat.model)
     exchange = Exchange(chat, context.request_id, settings, runtime, log)
     if chat.stream:
-        return await _stream(exchange, context)
+        return _streamed(exchange, context)
     answer, account = await open_completion(exchange, context.pool, _unread)
     headers = {**_passed_headers(answer), **_account_header(account, context)}
     if log.is_debug:
@@ -50,23 +50,20 @@ async def chat_completions(context: Context) -> Response:
     return Response(answer.status, headers, answer.stream())
 
 
-async def _stream(exchange: Exchange, context: Context) -> Response:
+def _streamed(exchange: Exchange, context: Context) -> StreamedCompletion:
     chat, settings, pool = exchange.chat, context.settings, context.pool
-    headers: dict[str, str] = {}
 
-    async def open_upstream(inspect: Inspect[T]) -> T:
+    async def open_upstream(inspect: Inspect[T]) -> tuple[T, dict[str, str]]:
         start, account = await open_completion(exchange, pool, inspect)
-        headers.update(_account_header(account, context))
-        return start
+        return start, _account_header(account, context)
 
-    return await stream_completion(
+    return StreamedCompletion(
         open_upstream,
         include_usage=chat.include_usage,
         model=chat.model or settings.default_model,
         settings=settings,
         runtime=context.runtime,
         log=context.log,
-        headers=headers,
     )
 
 

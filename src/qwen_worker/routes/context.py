@@ -1,11 +1,17 @@
-"""What every route handler is given."""
+"""What every route handler is given, and what it returns."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.config import Settings
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import InboundRequest, Runtime
+from qwen_worker.platform.ports import InboundRequest, Response, Runtime
+
+if TYPE_CHECKING:
+    from qwen_worker.upstream.relay import StreamedCompletion
+
+Answer: TypeAlias = "Response | StreamedCompletion"
+"""A whole response, or one that is still to be opened and goes on for a while."""
 
 
 class Context(NamedTuple):

@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 from qwen_worker.platform.ports import Response
 from qwen_worker.routes.chat import chat_completions
-from qwen_worker.routes.context import Context
+from qwen_worker.routes.context import Answer, Context
 from qwen_worker.routes.models import list_models, retrieve_model
 
-Handler = Callable[[Context], Awaitable[Response]]
+Handler = Callable[[Context], Awaitable[Answer]]
 
 
 class Route(NamedTuple):

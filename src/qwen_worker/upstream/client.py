@@ -145,8 +145,8 @@ async def _attempt(
     try:
         response = await runtime.fetcher.fetch(
             outbound,
-            headers_timeout_ms=timeout_ms,
-            total_timeout_ms=None if chat.stream else timeout_ms,
+            timeout_ms=timeout_ms,
+            is_stream=chat.stream,
         )
         log.debug("upstream response", status=response.status, duration_ms=runtime.clock.now_ms() - sent_ms)
         if _is_usable(response, stream=chat.stream):

@@ -7,8 +7,9 @@ kept waiting with comments, and from then on an error is an event of the stream.
 native: Python only looks at what went through from time to time, to notice a stalled stream and to know how
 it ended.
 
-Everything here runs as a task of the request: a client that goes away ends it, and Qwen's connection with
-it. What a healthy stream does not need is imported only where it is needed, to keep the start short.
+Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
+it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
+not be. What a healthy stream does not need is imported only where it is needed, to keep the start short.
 """
 
 import asyncio
@@ -20,18 +21,18 @@ from qwen_worker.config import Settings
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamTimeout, UpstreamUnavailable
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import (
-    RELAYED_PIECE_BYTES,
     BodyReader,
-    ByteStream,
     Clock,
     InboundResponse,
     Pipe,
+    Respond,
     Response,
     Runtime,
     StreamBroken,
 )
 from qwen_worker.upstream.client import Inspect
 from qwen_worker.upstream.healthy_stream import DONE, StreamTail, healthy_end, is_healthy_start
+from qwen_worker.upstream.stream_timers import FirstEventWait, Watch
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.stream_start import Relaying
@@ -40,14 +41,6 @@ STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
 }
-KEEP_ALIVE = b": keep-alive\n\n"
-
-FIRST_LOOK_SECONDS = 0.5
-LONGEST_LOOK_SECONDS = 8.0
-"""What went through is looked at less and less often, since each look costs as much as ten chunks."""
-
-LOOK_BYTES = 1_000_000
-"""A fast stream is looked at whenever about so much has gone through: it is held in memory until then."""
 
 REST_SECONDS = 0.5
 """How long to wait, when a stream ends without a `[DONE]`, for what has not been looked at yet."""
@@ -55,36 +48,22 @@ REST_SECONDS = 0.5
 Start = tuple[BodyReader, bytes, "Relaying"]
 """Qwen's body, what has been read of it, and how to relay it."""
 
-OpenUpstream = Callable[[Inspect[Start]], Coroutine[Any, Any, Start]]
+OpenUpstream = Callable[[Inspect[Start]], Coroutine[Any, Any, tuple[Start, dict[str, str]]]]
+"""Hands an answer of Qwen's to what it is given, which looks for the first event; as long as that is an error
+it may try again. Returns what that returns, and headers for the client.
+"""
 
 
-async def stream_completion(
-    open_upstream: OpenUpstream,
-    *,
-    include_usage: bool,
-    model: str,
-    settings: Settings,
-    runtime: Runtime,
-    log: Log,
-    headers: dict[str, str],
-) -> Response:
-    """Answers with a stream of chat completion chunks.
+class StreamedCompletion:
+    """An answer that is a stream of chat completion chunks.
 
-    `open_upstream` hands an answer of Qwen's to what it is given, which looks for the first event; as long as
-    that is an error, it may try again. `include_usage` tells whether the client asked for a usage chunk.
-    `headers` are read when the response begins. Raises ProxyError if Qwen's error comes before.
+    `include_usage` tells whether the client asked for a usage chunk.
     """
-    relay = _Relay(open_upstream, include_usage, model, settings, runtime, log)
-    body = await relay.begin()
-    return Response(200, {**headers, **STREAM_HEADERS}, body)
-
-
-class _Relay:
-    """One stream."""
 
     def __init__(
         self,
         open_upstream: OpenUpstream,
+        *,
         include_usage: bool,
         model: str,
         settings: Settings,
@@ -104,25 +83,48 @@ class _Relay:
         """When Qwen last sent something; 0 before its headers."""
         self._first_event_ms = 0
         self._timed_out: ProxyError | None = None
-        self._running: asyncio.Task[None] | None = None
+
+    async def run(self, respond: Respond) -> None:
+        """Calls `respond` as soon as the response can begin, and goes on until the stream has ended.
+
+        Raises ProxyError, and has not called `respond` then, if Qwen's error comes before that.
+        """
+        wait = self._wait_for_first_event(respond)
+        try:
+            (reader, head, relaying), headers = await self._start()
+        except Exception as error:
+            wait.end()
+            if wait.pipe is None:
+                raise
+            await self._to_the_end(wait.pipe, self._fail(wait.pipe, wait, error))
+            return
+        wait.end()
+        if wait.pipe is not None:
+            await self._to_the_end(wait.pipe, self._relay_after(wait, wait.pipe, reader, head, relaying))
+            return
+        pipe = self._runtime.open_pipe()
+        work = self._relay(pipe, reader, head, relaying)
+        respond(_response(pipe, headers))
+        await self._to_the_end(pipe, work)
 
     # --- the beginning
 
-    async def begin(self) -> ByteStream:
-        """Returns what the client is given, once it is clear that the answer is a stream."""
-        start = asyncio.ensure_future(self._start())
-        keep_alive = self._settings.keep_alive_seconds
-        while not await self._started_within(start, keep_alive or self._settings.idle_timeout_seconds):
-            if keep_alive:
-                pipe = self._runtime.open_pipe()
-                self._run(self._keep_alive(pipe, start), pipe)
-                return pipe.readable
-        reader, head, relaying = start.result()
-        pipe = self._runtime.open_pipe()
-        self._run(self._relay(pipe, reader, head, relaying), pipe)
-        return pipe.readable
+    def _wait_for_first_event(self, respond: Respond) -> FirstEventWait:
+        def begin() -> Pipe:
+            pipe = self._runtime.open_pipe()
+            respond(_response(pipe, {}))
+            return pipe
 
-    async def _start(self) -> Start:
+        return FirstEventWait(
+            begin,
+            keep_alive_seconds=self._settings.keep_alive_seconds,
+            idle_seconds=self._settings.idle_timeout_seconds,
+            clock=self._clock,
+            is_silent=self._is_silent,
+            give_up=self._give_up,
+        )
+
+    async def _start(self) -> tuple[Start, dict[str, str]]:
         """Opens the upstream up to the first event. Raises ProxyError."""
         start = await self._open_upstream(self._inspect)
         del self._open_upstream  # and with it the request's body, for as long as the stream lasts
@@ -172,43 +174,29 @@ class _Relay:
             now_ms=self._heard_ms,
         )
 
-    async def _started_within(self, start: asyncio.Task[Any], seconds: float) -> bool:
-        """Waits for the first event, at most so long; gives an upstream up that has been silent too long."""
-        if await _done_within(start, seconds, self._clock):
-            return True
-        if self._heard_ms and self._is_silent():
-            self._give_up()
-            await asyncio.wait((start,))
-            return True
-        return False
+    async def _fail(self, pipe: Pipe, wait: FirstEventWait, error: Exception) -> None:
+        """Tells an error in a stream that has begun with comments."""
+        await wait.settled()
+        if not isinstance(error, ProxyError):
+            raise error
+        await _write_error(pipe, error)
+        self._log_end(error, None, None, 0)
 
-    async def _keep_alive(self, pipe: Pipe, start: asyncio.Task[Start]) -> None:
-        """Sends comments until the first event; then relays, or tells the error in the stream."""
-        while True:
-            await pipe.write(KEEP_ALIVE)
-            if await self._started_within(start, self._settings.keep_alive_seconds):
-                break
-        try:
-            reader, head, relaying = start.result()
-        except ProxyError as error:
-            await _write_error(pipe, error)
-            self._log_end(error, None, None, 0)
-            return
+    async def _relay_after(
+        self, wait: FirstEventWait, pipe: Pipe, reader: BodyReader, head: bytes, relaying: "Relaying"
+    ) -> None:
+        """Relays behind comments."""
+        await wait.settled()
         await self._relay(pipe, reader, head, relaying)
 
     # --- the middle and the end
 
-    def _run(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
-        """Lets the request go on with `work` after its response has begun.
+    async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
+        """Runs a stream to its end, which the client sees whatever happens.
 
-        The response is ended by a callback of the task and not within it: its end is the end of the request,
-        and what the event loop has still to do for the task would never be done, nor its memory given back.
+        Nothing is awaited after the end of the response, which is the end of the request: what waits then is
+        never resumed.
         """
-        self._running = asyncio.ensure_future(self._to_the_end(work, pipe))
-        self._running.add_done_callback(lambda _: pipe.close())
-
-    async def _to_the_end(self, work: Coroutine[Any, Any, None], pipe: Pipe) -> None:
-        """Runs a stream to its end, which the client sees whatever happens."""
         try:
             await work
         except StreamBroken:
@@ -217,19 +205,20 @@ class _Relay:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
                 await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
+        pipe.close()
 
     def _relay(
         self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: "Relaying"
     ) -> Coroutine[Any, Any, None]:
         if relaying == "rewritten":
             return self._rewrite(pipe, reader, head)
-        # Begun here and now: the first event need not wait for the task that follows the stream.
+        # Begun here and now: the first event is on its way before the response begins.
         return self._follow(pipe, pipe.relay(reader, head))
 
     async def _follow(self, pipe: Pipe, relayed: Awaitable[None]) -> None:
         """Watches over native relaying, and ends the stream."""
         tail = StreamTail()
-        watch = _Watch(pipe, tail, self._settings.idle_timeout_seconds, self._clock, self._give_up)
+        watch = Watch(pipe, tail, self._settings.idle_timeout_seconds, self._clock, self._give_up)
         failure: ProxyError | None = None
         try:
             await relayed
@@ -290,6 +279,9 @@ class _Relay:
     # --- both
 
     def _is_silent(self) -> bool:
+        """Whether Qwen, after its headers, has been silent for too long."""
+        if not self._heard_ms:
+            return False
         silent_ms = self._clock.now_ms() - self._heard_ms
         return silent_ms >= self._settings.idle_timeout_seconds * 1000
 
@@ -322,53 +314,8 @@ class _Relay:
         )
 
 
-class _Watch:
-    """Looks from time to time at what went through, and calls `give_up` when nothing did for too long.
-
-    Timers and not a sleeping task: most streams end before the first look, and should not pay for it.
-    """
-
-    def __init__(
-        self, pipe: Pipe, tail: StreamTail, idle_seconds: float, clock: Clock, give_up: Callable[[], None]
-    ) -> None:
-        self._pipe = pipe
-        self._tail = tail
-        self._clock = clock
-        self._give_up = give_up
-        self._idle_seconds = idle_seconds
-        self._longest_pause_seconds = min(LONGEST_LOOK_SECONDS, idle_seconds / 4)
-        self._pause_seconds = min(FIRST_LOOK_SECONDS, self._longest_pause_seconds)
-        self._looking: asyncio.Task[None] | None = None
-        self._timer = clock.call_later(self._pause_seconds, self._start_look)
-
-    def stop(self) -> None:
-        """The stream has ended; what is left to look at is the caller's."""
-        self._timer.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
-
-    def _start_look(self) -> None:
-        self._looking = asyncio.ensure_future(self._look())
-
-    async def _look(self) -> None:
-        # What we look at now may have come at any time since the last look.
-        self._timer = self._clock.call_later(self._idle_seconds, self._give_up)
-        size_before = self._tail.size_bytes
-        while True:
-            data = await self._pipe.relayed()
-            self._tail.feed(data)
-            if len(data) < RELAYED_PIECE_BYTES:
-                break
-        self._timer.cancel()
-        if not data:
-            return
-        seen = self._tail.size_bytes - size_before
-        self._pause_seconds = min(
-            self._longest_pause_seconds,
-            2 * self._pause_seconds,
-            self._pause_seconds * LOOK_BYTES / max(1, seen),
-        )
-        self._timer = self._clock.call_later(self._pause_seconds, self._start_look)
+def _response(pipe: Pipe, headers: dict[str, str]) -> Response:
+    return Response(200, {**headers, **STREAM_HEADERS}, pipe.readable)
 
 
 def _broken() -> StreamFailed:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from qwen_worker.accounts.conversation import READ_BYTES, conversation_key
-from qwen_worker.chat_request import parse_chat_request
+from qwen_worker.chat_request import ChatRequest, parse_chat_request
+from qwen_worker.errors import InvalidRequest
 
 SYSTEM = {"role": "system", "content": "You are a careful assistant."}
 QUESTION = {"role": "user", "content": "What is the tallest mountain?"}
@@ -31,6 +32,20 @@ def test_another_question_under_the_same_instructions_is_another_conversation(co
 
 def test_other_instructions_of_another_length_are_another_conversation() -> None:
     assert key({**SYSTEM, "content": "Be brief."}, QUESTION) != key(SYSTEM, QUESTION)
+
+
+def test_a_message_nested_to_the_edge_of_the_stack_has_a_key_too() -> None:
+    def deeper(chat: ChatRequest, calls: int) -> int:
+        return deeper(chat, calls - 1) if calls else conversation_key(chat)
+
+    for depth in range(50, 1100, 20):
+        nested = "[" * depth + "]" * depth
+        body = f'{{"messages":[{{"role":"user","content":"x","x":{nested}}}]}}'.encode()
+        try:
+            chat = parse_chat_request(body)
+        except InvalidRequest:
+            continue
+        assert deeper(chat, 30) == deeper(chat, 30)
 
 
 def test_the_clients_own_cache_key_decides() -> None:

@@ -23,10 +23,10 @@ class Endpoints(TokenEndpoint):
         self.logins = {name: TokenEndpoint(live=f"{name}-0") for name in "abc"}
 
     async def fetch(
-        self, request: OutboundRequest, *, headers_timeout_ms: int, total_timeout_ms: int | None = None
+        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> InboundResponse:
         sent = parse_qs((request.body or b"").decode())["refresh_token"][0]
-        return await self.logins[sent[0]].fetch(request, headers_timeout_ms=headers_timeout_ms)
+        return await self.logins[sent[0]].fetch(request, timeout_ms=timeout_ms)
 
     @property
     def all_refused(self) -> int:

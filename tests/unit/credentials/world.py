@@ -80,11 +80,11 @@ class TokenEndpoint:
         self.requests: list[OutboundRequest] = []
 
     async def fetch(
-        self, request: OutboundRequest, *, headers_timeout_ms: int, total_timeout_ms: int | None = None
+        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
     ) -> InboundResponse:
         self.requests.append(request)
         if self.faults:
-            return await self._play(self.faults.pop(0), headers_timeout_ms / 1000)
+            return await self._play(self.faults.pop(0), timeout_ms / 1000)
         await asyncio.sleep(self.delay_seconds)
         sent = parse_qs((request.body or b"").decode())["refresh_token"][0]
         if sent != self.live:

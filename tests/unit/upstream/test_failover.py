@@ -27,6 +27,7 @@ from tests.support.ports import (
     VirtualClock,
     make_runtime,
 )
+from tests.support.responses import gateway_response
 from tests.support.streams import MemoryPipe, StreamResponse
 from tests.unit.upstream.chunks import DONE, FINISH, events, text
 
@@ -69,8 +70,8 @@ class World:
     async def chat(self, content: str = "hello", **fields: Any) -> Response:
         self.asked.clear()
         body = {"messages": [{"role": "user", "content": content}], **fields}
-        response = await self._gateway.handle(
-            ScriptedRequest("POST", "/v1/chat/completions", body=body), self._runtime()
+        response = await gateway_response(
+            self._gateway, ScriptedRequest("POST", "/v1/chat/completions", body=body), self._runtime()
         )
         await self.background.finished()
         return response
@@ -81,7 +82,7 @@ class World:
         return self.asked[-1]
 
     async def health(self) -> list[dict[str, Any]]:
-        response = await self._gateway.handle(ScriptedRequest("GET", "/health"), self._runtime())
+        response = await gateway_response(self._gateway, ScriptedRequest("GET", "/health"), self._runtime())
         assert isinstance(response.body, str)
         accounts: list[dict[str, Any]] = json.loads(response.body)["accounts"]
         return accounts

@@ -11,9 +11,11 @@ from qwen_worker.errors import ProxyError, RateLimited, UpstreamTimeout
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import StreamBroken
 from qwen_worker.upstream.client import Inspect
-from qwen_worker.upstream.relay import KEEP_ALIVE, Start, stream_completion
+from qwen_worker.upstream.relay import Start, StreamedCompletion
+from qwen_worker.upstream.stream_timers import KEEP_ALIVE
 from tests.simulation.virtual_time import VirtualClock, virtual
 from tests.support.ports import LogRecorder, make_runtime
+from tests.support.responses import response_of
 from tests.support.streams import MemoryPipe, StreamResponse
 from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
 
@@ -24,31 +26,38 @@ class World:
     """One request for a stream."""
 
     def __init__(
-        self, answer: StreamResponse | ProxyError, *, opens_after_seconds: float = 0.0, **settings: Any
+        self,
+        answer: StreamResponse | Exception,
+        *,
+        opens_after_seconds: float = 0.0,
+        open_pipe: Callable[[], Any] = MemoryPipe,
+        **settings: Any,
     ) -> None:
         self.answer = answer
         self.log = LogRecorder()
         self._opens_after_seconds = opens_after_seconds
+        self._open_pipe = open_pipe
         self._settings = Settings(**settings)
 
     async def begin(self, *, include_usage: bool = False) -> MemoryPipe:
         """The response's body, once the response has begun."""
-        response = await stream_completion(
+        stream = StreamedCompletion(
             self._open,
             include_usage=include_usage,
             model="qwen3-coder-plus",
             settings=self._settings,
-            runtime=make_runtime(clock=VirtualClock()),
+            runtime=make_runtime(clock=VirtualClock(), open_pipe=self._open_pipe),
             log=Log(self.log, "info", "request-1"),
-            headers={"x-upstream-request-id": "upstream-1"},
         )
+        response = await response_of(stream.run)
         assert response.status == 200
+        assert isinstance(response.body, MemoryPipe)
+        begins_with_comment = await response.body.first_bytes() == KEEP_ALIVE
         assert response.headers == {
-            "x-upstream-request-id": "upstream-1",
+            **({} if begins_with_comment else {"x-qwen-account": "first"}),
             "content-type": "text/event-stream; charset=utf-8",
             "cache-control": "no-cache, no-transform",
         }
-        assert isinstance(response.body, MemoryPipe)
         return response.body
 
     async def content(self, *, include_usage: bool = False) -> bytes:
@@ -61,11 +70,12 @@ class World:
         (line,) = self.log.events("usage")
         return line
 
-    async def _open(self, inspect: Inspect[Start]) -> Start:
+    async def _open(self, inspect: Inspect[Start]) -> tuple[Start, dict[str, str]]:
         await asyncio.sleep(self._opens_after_seconds)
-        if isinstance(self.answer, ProxyError):
+        if isinstance(self.answer, Exception):
             raise self.answer
-        return await inspect(self.answer, Log(self.log, "info", "request-1"))
+        start = await inspect(self.answer, Log(self.log, "info", "request-1"))
+        return start, {"x-qwen-account": "first"}
 
 
 def now() -> float:
@@ -174,6 +184,17 @@ async def test_an_error_in_the_first_event_after_a_keep_alive_is_an_event() -> N
 
     assert error["error"]["code"] == "rate_limit_exceeded"
     assert done == "[DONE]"
+
+
+@virtual
+async def test_a_bug_of_ours_after_a_keep_alive_is_an_event() -> None:
+    world = World(RuntimeError("secret words"), opens_after_seconds=15, keep_alive_seconds=10)
+
+    error, done = events(await world.content())
+
+    assert error["error"]["code"] == "internal_error"
+    assert done == "[DONE]"
+    assert "secret words" not in world.log.text
 
 
 @pytest.mark.parametrize("keep_alive_seconds", [0, 10])
@@ -330,20 +351,9 @@ async def test_a_bug_of_ours_is_told_without_its_words() -> None:
         async def _relay_rest(self, source: Any) -> None:
             raise RuntimeError("secret words")
 
-    world = World(StreamResponse(WHOLE))
-    make_broken: Callable[[], Any] = Broken
-    response = await stream_completion(
-        world._open,
-        include_usage=False,
-        model="m",
-        settings=Settings(),
-        runtime=make_runtime(clock=VirtualClock(), open_pipe=make_broken),
-        log=Log(world.log, "info"),
-        headers={},
-    )
-    assert isinstance(response.body, MemoryPipe)
+    world = World(StreamResponse(WHOLE), open_pipe=Broken)
 
-    *_, error, done = events(await response.body.content())
+    *_, error, done = events(await world.content())
 
     assert error["error"]["code"] == "internal_error"
     assert done == "[DONE]"

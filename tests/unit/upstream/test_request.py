@@ -98,6 +98,21 @@ def test_a_repeated_field_reaches_qwen_once_as_it_was_checked() -> None:
     assert json.loads(prepared.body) == {"model": "b", "messages": [{"role": "user", "content": "x"}], "n": 1}
 
 
+@pytest.mark.parametrize(
+    ("family", "stream"), [("other", False), ("other", True), ("dashscope", False), ("portal", False)]
+)
+def test_a_body_that_needs_no_change_is_the_very_bytes_that_came(family: HostFamily, stream: bool) -> None:
+    first = {"role": "system", "content": [text_part("Be brief.", marked=True)]}
+    conversation = [first, {"role": "user", "content": "h\u00e9"}]
+    body = {"model": "qwen3-coder-plus", "messages": conversation, "stream": stream}
+    raw = json.dumps(body, ensure_ascii=False).encode()
+
+    chat = parse_chat_request(raw)
+
+    assert chat.raw is raw
+    assert prepare_request(chat, target(family)).body is raw
+
+
 def test_a_body_nested_to_the_edge_of_the_stack_is_refused_or_prepared() -> None:
     for depth in range(50, 1100, 50):
         content = "[" * depth + "]" * depth
