@@ -7,6 +7,7 @@ send the whole conversation each time: its beginning stays the same.
 from zlib import crc32
 
 from qwen_worker.chat_request import ChatRequest
+from qwen_worker.json_text import JsonTextError
 
 READ_BYTES = 4096
 """How much of a message is looked at."""
@@ -21,6 +22,14 @@ def conversation_key(chat: ChatRequest) -> int:
     member = chat.members.get("prompt_cache_key")
     if member is not None and isinstance(member.value, str) and member.value:
         return _checksum(chat.text[member.value_start : member.end], 0)
+    try:
+        return _key_of_beginning(chat)
+    except JsonTextError:
+        # Nested to the edge of the stack: it could be read there, but not from this deep.
+        return 0
+
+
+def _key_of_beginning(chat: ChatRequest) -> int:
     items, instructions = chat.messages.items, chat.messages.instructions
     first = 0
     while first < len(instructions) and instructions[first] == first:
