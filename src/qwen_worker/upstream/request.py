@@ -16,7 +16,7 @@ from qwen_worker.chat_request import ChatRequest
 from qwen_worker.config import Settings
 from qwen_worker.credentials.model import Credential
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import JsonTextError, object_text
+from qwen_worker.json_text import JsonTextError
 from qwen_worker.upstream.hosts import HostFamily, family_of
 from qwen_worker.upstream.models import resolve_model
 
@@ -112,28 +112,26 @@ class Draft:
             and len(self.fields) == len(request.members)
         ):
             return request.raw
-        spelled = [self._spelled(name) for name in self.fields]
-        return object_text(spelled).encode("latin-1")
+        raw = memoryview(request.raw)
+        pieces: list[bytes | memoryview] = []
+        for name in self.fields:
+            pieces.append(b"," if pieces else b"{")
+            text = self._texts.get(name)
+            if text is None:
+                self._add_member(pieces, name, raw)
+            else:
+                pieces.append(f'"{name}":{text}'.encode("latin-1"))
+        pieces.append(b"}")
+        return b"".join(pieces)
 
-    def _spelled(self, name: str) -> str:
+    def _add_member(self, pieces: list[bytes | memoryview], name: str, raw: memoryview) -> None:
+        """Adds a member as the client spelled it, without a copy; of the messages, with the edits."""
+        _, position, _, end = self.request.members[name]
         if name == "messages":
-            return f'"messages":{self._messages_text()}'
-        text = self._texts.get(name)
-        if text is not None:
-            return f'"{name}":{text}'
-        member = self.request.members[name]
-        return self.request.text[member.start : member.end]
-
-    def _messages_text(self) -> str:
-        text = self.request.text
-        member = self.request.members["messages"]
-        pieces: list[str] = []
-        position = member.value_start
-        for start, end, replacement in sorted(self._message_edits):
-            pieces += (text[position:start], replacement)
-            position = end
-        pieces.append(text[position : member.end])
-        return "".join(pieces)
+            for edit_start, edit_end, replacement in sorted(self._message_edits):
+                pieces += (raw[position:edit_start], replacement.encode("latin-1"))
+                position = edit_end
+        pieces.append(raw[position:end])
 
 
 # --- rules for every upstream
