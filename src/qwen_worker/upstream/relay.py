@@ -192,11 +192,7 @@ class StreamedCompletion:
     # --- the middle and the end
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, None]) -> None:
-        """Runs a stream to its end, which the client sees whatever happens.
-
-        Nothing is awaited after the end of the response, which is the end of the request: what waits then is
-        never resumed.
-        """
+        """Runs a stream to its end, which the client sees whatever happens."""
         try:
             await work
         except StreamBroken:
@@ -205,6 +201,9 @@ class StreamedCompletion:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
                 await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
+        # The end of the response is the end of the request: what the event loop has still to do then would never
+        # be done, nor its memory given back.
+        await asyncio.sleep(0)
         pipe.close()
 
     def _relay(
