@@ -201,8 +201,8 @@ class StreamedCompletion:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
                 await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
-        # The end of the response is the end of the request: what the event loop has still to do then would never
-        # be done, nor its memory given back.
+        # The end of the response is the end of the request: what the event loop has still to do then would
+        # never be done, nor its memory given back.
         await asyncio.sleep(0)
         pipe.close()
 
