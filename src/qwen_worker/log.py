@@ -9,6 +9,8 @@ from typing import Any
 
 from qwen_worker.platform.ports import LogSink
 
+_encode = json.JSONEncoder(default=str).encode
+
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40, "silent": 100}
 
 
@@ -63,4 +65,4 @@ class Log:
             line["request_id"] = self._request_id
         line.update(self._fields)
         line.update(fields)
-        self._sink(level, json.dumps(line, default=str))
+        self._sink(level, _encode(line))

@@ -53,7 +53,7 @@ async def chat_completions(context: Context) -> Answer:
 def _streamed(exchange: Exchange, context: Context) -> StreamedCompletion:
     chat, settings, pool = exchange.chat, context.settings, context.pool
 
-    async def open_upstream(inspect: Inspect[T]) -> tuple[T, dict[str, str]]:
+    async def open_upstream(inspect: "Inspect[T]") -> "tuple[T, dict[str, str]]":
         start, account = await open_completion(exchange, pool, inspect)
         return start, _account_header(account, context)
 

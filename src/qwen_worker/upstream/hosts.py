@@ -1,5 +1,6 @@
 """Which family of hosts an API base URL belongs to; what a request and its headers may hold depends on it."""
 
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -8,6 +9,7 @@ from qwen_worker.credentials.model import Credential
 HostFamily = Literal["portal", "dashscope", "other"]
 
 
+@lru_cache(maxsize=64)
 def host_family(base_url: str) -> HostFamily:
     """`portal`: the OAuth logins' portal.qwen.ai; `dashscope`: Alibaba Cloud's API, its plans and workspaces.
 

@@ -102,21 +102,18 @@ class StreamedCompletion:
         if wait.pipe is not None:
             await self._to_the_end(wait.pipe, self._relay_after(wait, wait.pipe, reader, head, relaying))
             return
-        pipe = self._runtime.open_pipe()
+        pipe = wait.take_pipe()
         work = self._relay(pipe, reader, head, relaying)
         respond(_response(pipe, headers))
+        await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
 
     # --- the beginning
 
     def _wait_for_first_event(self, respond: Respond) -> FirstEventWait:
-        def begin() -> Pipe:
-            pipe = self._runtime.open_pipe()
-            respond(_response(pipe, {}))
-            return pipe
-
         return FirstEventWait(
-            begin,
+            lambda pipe: respond(_response(pipe, {})),
+            open_pipe=self._runtime.open_pipe,
             keep_alive_seconds=self._settings.keep_alive_seconds,
             idle_seconds=self._settings.idle_timeout_seconds,
             clock=self._clock,

@@ -22,8 +22,9 @@ LOOK_BYTES = 1_000_000
 class FirstEventWait:
     """While there is no first event: comments keep the client waiting, and Qwen must not be silent for ever.
 
-    `begin` begins the response; it is called before the first comment, and never with `keep_alive_seconds` 0.
-    `is_silent` tells whether Qwen has been silent for too long, `give_up` makes whoever waits for Qwen fail.
+    `begin` begins the response with a pipe; it is called before the first comment, and never with
+    `keep_alive_seconds` 0. `is_silent` tells whether Qwen has been silent for too long, `give_up` makes
+    whoever waits for Qwen fail.
     """
 
     __slots__ = (
@@ -34,6 +35,8 @@ class FirstEventWait:
         "_has_ended",
         "_is_silent",
         "_keep_alive_seconds",
+        "_open_pipe",
+        "_opened",
         "_pause_seconds",
         "_timer",
         "pipe",
@@ -41,8 +44,9 @@ class FirstEventWait:
 
     def __init__(
         self,
-        begin: Callable[[], Pipe],
+        begin: Callable[["Pipe"], None],
         *,
+        open_pipe: Callable[[], "Pipe"],
         keep_alive_seconds: float,
         idle_seconds: float,
         clock: Clock,
@@ -52,14 +56,21 @@ class FirstEventWait:
         self.pipe: Pipe | None = None
         """What the client is given, once the response has begun."""
         self._begin = begin
+        self._open_pipe = open_pipe
         self._keep_alive_seconds = keep_alive_seconds
         self._clock = clock
         self._is_silent = is_silent
         self._give_up = give_up
+        self._opened: Pipe | None = None
         self._comment: asyncio.Task[None] | None = None
         self._has_ended = False
         self._pause_seconds = keep_alive_seconds or idle_seconds
-        self._timer = clock.call_later(self._pause_seconds, self._is_due)
+        # What is got ready while Qwen is awaited does not hold up the first event.
+        self._timer = clock.call_later(0.0, self._get_ready)
+
+    def take_pipe(self) -> "Pipe":
+        """A pipe for the response: the one that was opened meanwhile, if there was the time."""
+        return self._open_pipe() if self._opened is None else self._opened
 
     def end(self) -> None:
         """The first event, or an error, has come."""
@@ -71,12 +82,17 @@ class FirstEventWait:
         if self._comment is not None:
             await self._comment
 
+    def _get_ready(self) -> None:
+        self._opened = self._open_pipe()
+        self._wait_on()
+
     def _is_due(self) -> None:
         if self._is_silent():
             self._give_up()
         elif self._keep_alive_seconds:
             if self.pipe is None:
-                self.pipe = self._begin()
+                self.pipe = self.take_pipe()
+                self._begin(self.pipe)
             self._comment = asyncio.ensure_future(self._send_comment(self.pipe))
         else:
             self._wait_on()
