@@ -7,6 +7,11 @@ import { scheduler } from "node:timers/promises";
 export function install() {
   globalThis.scheduler = scheduler;
   globalThis.IdentityTransformStream = IdentityTransformStream;
+  Promise.withResolvers ??= function withResolvers() {
+    const parts = {};
+    parts.promise = new this((resolve, reject) => Object.assign(parts, { resolve, reject }));
+    return parts;
+  };
   ReadableStreamBYOBReader.prototype.readAtLeast = function readAtLeast(minimum, view) {
     return this.read(view, { min: minimum });
   };
@@ -16,7 +21,7 @@ export function install() {
 class IdentityTransformStream {
   constructor() {
     let output;
-    let demand = Promise.withResolvers?.() ?? withResolvers();
+    let demand = nextDemand();
     let writing;
     this.readable = new ReadableStream(
       {
@@ -43,7 +48,7 @@ class IdentityTransformStream {
           throw new TypeError("an IdentityTransformStream takes bytes only");
         }
         await demand.promise;
-        demand = withResolvers();
+        demand = nextDemand();
         output.enqueue(bytesOf(chunk));
       },
       close() {
@@ -57,11 +62,10 @@ class IdentityTransformStream {
   }
 }
 
-function withResolvers() {
-  const parts = {};
-  parts.promise = new Promise((resolve, reject) => Object.assign(parts, { resolve, reject }));
-  parts.promise.catch(() => {}); // A reader that goes away while nobody writes is no error.
-  return parts;
+function nextDemand() {
+  const demand = Promise.withResolvers();
+  demand.promise.catch(() => {}); // A reader that goes away while nobody writes is no error.
+  return demand;
 }
 
 /** A copy: enqueuing detaches the buffer that it is given. */
