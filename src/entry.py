@@ -7,9 +7,12 @@ from qwen_worker.platform.worker import serve, tick
 
 if WorkerEntrypoint is None:
 
-    def on_fetch(request: Any, env: Any, ctx: Any) -> Any:
-        """Serves a fetch event where the runtime has no `workers` module (the embedded one)."""
-        return serve(request, env, ctx)
+    def on_fetch(*event: Any) -> Any:
+        """Serves a fetch event (request, env, ctx) where the runtime has no `workers` module.
+
+        Variadic, since Pyodide matches arguments with parameters, one by one, at every call.
+        """
+        return serve(*event)
 
 else:
     import qwen_worker.preload  # noqa: F401 - the deployment's memory snapshot is to hold everything

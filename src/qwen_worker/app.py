@@ -62,6 +62,7 @@ class Gateway:
     def __init__(self, settings: Settings, pool: AccountPool, sink: LogSink, *, started_ms: int) -> None:
         self.started_ms = started_ms
         self._settings = settings
+        self._fatal_problem = settings.fatal_problem
         self._pool = pool
         self._sink = sink
         self._announced = False
@@ -114,9 +115,8 @@ class Gateway:
         )
 
     def _check_configuration(self) -> None:
-        problem = self._settings.fatal_problem
-        if problem is not None:
-            raise ConfigurationInvalid(f"The gateway is misconfigured: {problem}.")
+        if self._fatal_problem is not None:
+            raise ConfigurationInvalid(f"The gateway is misconfigured: {self._fatal_problem}.")
 
     def _announce(self, log: Log, runtime: Runtime) -> None:
         """Tells once an isolate what an operator must know about this configuration."""

@@ -13,7 +13,8 @@ Which TransformStream decides what a chunk costs, and what happens when Qwen's c
   client sees a clean end. So there the standard TransformStream is used, at three times the cost. It has no
   reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
 
-Each JavaScript object that Python gets to see costs some 10 us: nothing is asked for before it is needed.
+Each JavaScript object that Python gets to see costs some 10 us. What the first event needs is got when a pipe
+is opened, which is while Qwen is awaited; everything else when it is needed.
 """
 
 from collections.abc import Coroutine
@@ -72,14 +73,14 @@ class WorkerPipe:
     def __init__(self, transform: Any) -> None:
         self.readable = transform.readable
         self._writable = transform.writable
-        self._writer: Any = None
+        self._writer = self._writable.getWriter()
         self._branch: Any = None
         self._branch_reader: Any = None
         self._pending: Any = None
 
     async def write(self, data: bytes) -> None:
         try:
-            await self._open_writer().write(to_js(data))
+            await self._writer.write(to_js(data))
         except JsException:
             raise StreamBroken from None
 
@@ -93,15 +94,8 @@ class WorkerPipe:
             await body.pipeTo(self._writable, options)
         except JsException:
             raise StreamBroken from None
-
-    def _open_writer(self) -> Any:
-        if self._writer is None:
+        finally:
             self._writer = self._writable.getWriter()
-        return self._writer
-
-    def _close_writer(self) -> None:
-        self._writer.releaseLock()
-        self._writer = None
 
     async def relayed(self) -> bytes:
         if self._pending is None:
@@ -126,8 +120,7 @@ class WorkerPipe:
     def close(self) -> None:
         # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
         # of the response the request ends, before that future could be given back.
-        closing = self._writable if self._writer is None else self._writer
-        js.queueMicrotask(closing.close.bind(closing))
+        js.queueMicrotask(self._writer.close.bind(self._writer))
 
 
 class IdentityPipe(WorkerPipe):
@@ -143,8 +136,8 @@ class IdentityPipe(WorkerPipe):
 
     def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
         # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
-        self._open_writer().write(to_js(head))
-        self._close_writer()
+        self._writer.write(to_js(head))
+        self._writer.releaseLock()
         return self._relay(cast(WorkerBodyReader, source).release())
 
 
@@ -161,12 +154,12 @@ class StandardPipe(WorkerPipe):
         branches = cast(WorkerBodyReader, source).release().tee()
         self._branch = branches[1]
         self._head = head
-        return self._relay_after(self._open_writer().write(to_js(head)), branches[0])
+        return self._relay_after(self._writer.write(to_js(head)), branches[0])
 
     async def _relay_after(self, written: Any, body: Any) -> None:
         # What is piped before the head has been taken would take its place.
         await written
-        self._close_writer()
+        self._writer.releaseLock()
         await self._relay(body)
 
     async def relayed(self) -> bytes:

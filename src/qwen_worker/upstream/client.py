@@ -143,12 +143,10 @@ async def _attempt(
     timeout_ms = int(settings.upstream_timeout_seconds * 1000)
     sent_ms = runtime.clock.now_ms()
     try:
-        response = await runtime.fetcher.fetch(
-            outbound,
-            timeout_ms=timeout_ms,
-            is_stream=chat.stream,
-        )
-        log.debug("upstream response", status=response.status, duration_ms=runtime.clock.now_ms() - sent_ms)
+        response = await runtime.fetcher.fetch(outbound, timeout_ms=timeout_ms, is_stream=chat.stream)
+        if log.is_debug:
+            duration_ms = runtime.clock.now_ms() - sent_ms
+            log.debug("upstream response", status=response.status, duration_ms=duration_ms)
         if _is_usable(response, stream=chat.stream):
             return await inspect(response, log)
         body = await response.text()

@@ -98,13 +98,14 @@ class StreamedCompletion:
                 raise
             await self._to_the_end(wait.pipe, self._fail(wait.pipe, wait, error))
             return
-        wait.end()
         if wait.pipe is not None:
+            wait.end()
             await self._to_the_end(wait.pipe, self._relay_after(wait, wait.pipe, reader, head, relaying))
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, reader, head, relaying)
         respond(_response(pipe, headers))
+        wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
 
