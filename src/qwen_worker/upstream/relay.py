@@ -199,9 +199,6 @@ class StreamedCompletion:
             self._log.error("unexpected error", exception=type(error).__name__)
             with suppress(StreamBroken):
                 await _write_error(pipe, InternalError("The gateway failed to relay the stream."))
-        # The end of the response is the end of the request: what the event loop has still to do then would
-        # never be done, nor its memory given back.
-        await asyncio.sleep(0)
         pipe.close()
 
     def _relay(
@@ -230,7 +227,7 @@ class StreamedCompletion:
 
             end = end_of_stream(tail, failure, self._clock.now_ms())
         if end.closing:
-            await pipe.write(end.closing)
+            await _write_last(pipe, end.closing)
         self._log_end(end.error, end.finish_reason, end.usage, tail.size_bytes)
 
     async def _rest(self, pipe: Pipe, tail: StreamTail) -> bytes:
@@ -263,7 +260,7 @@ class StreamedCompletion:
         except StreamBroken:
             failure = self._timed_out or _broken()
         watching.cancel()
-        await pipe.write(rewriter.end(failure))
+        await _write_last(pipe, rewriter.end(failure))
         self._log_end(rewriter.error, rewriter.finish_reason, rewriter.usage, rewriter.size_bytes)
         if self._answer is not None:
             self._answer.cancel()
@@ -322,7 +319,17 @@ def _broken() -> StreamFailed:
 async def _write_error(pipe: Pipe, error: ProxyError) -> None:
     from qwen_worker.upstream.stream_end import error_event
 
-    await pipe.write(error_event(error) + DONE)
+    await _write_last(pipe, error_event(error) + DONE)
+
+
+async def _write_last(pipe: Pipe, data: bytes) -> None:
+    """Sends what ends the stream.
+
+    The end of the response is the end of the request: what the event loop has still to do for a write would
+    never be done then, nor its memory given back.
+    """
+    await pipe.write(data)
+    await asyncio.sleep(0)
 
 
 async def _done_within(task: asyncio.Task[Any], seconds: float, clock: Clock) -> bool:
