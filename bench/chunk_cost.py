@@ -34,7 +34,7 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """Runs all Workers in turn, several rounds, and takes medians; on each runtime that is there."""
     rounds, chunks, bursts = (2, 300, 5) if quick else (3, 800, 12)
     plan = (rounds, chunks, bursts)
-    sections = [_ours(await _costs((LIMIT, OURS_B, OURS_D, PARSING), plan, upstream_port), chunks)]
+    sections = [_ours(await _costs((LIMIT, RELAY, OURS_B, OURS_D, PARSING), plan, upstream_port), chunks)]
     if CURRENT is not None:
         subjects = tuple(subject._replace(workerd=CURRENT) for subject in (LIMIT, RELAY, PARSING))
         sections.append(_pipes(await _costs(subjects, plan, upstream_port), CURRENT))
@@ -115,7 +115,8 @@ def _ours(costs: dict[str, Cost], chunks: int) -> Section:
         "1. CPU per chunk",
         f"Paced: {PACED_STREAMS} streams at once, a chunk every 10 ms, {chunks} chunks each; what a stream "
         f"costs at its beginning and end is included. Burst: {BURST_CHUNKS:,} chunks at once, one stream "
-        "after the other. The embedded runtime makes two reads of each chunk; the current one does not.",
+        "after the other. The embedded runtime makes two reads of each chunk; the current one does not. "
+        f"{RELAY.name}: the same native calls with no Python around them.",
         HEADER,
         _rows(costs),
         [

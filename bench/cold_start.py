@@ -12,13 +12,16 @@ from tools.repository import SOURCE
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Starts both Workers in turn, several times, and takes medians."""
+    """Starts both Workers in turn, many times, and takes medians; of the difference, over the pairs."""
     times: dict[str, list[tuple[float, float]]] = {EMPTY.name: [], OURS_B.name: []}
-    for _ in range(3 if quick else 9):
+    for _ in range(3 if quick else 21):
         for subject in (EMPTY, OURS_B):
             times[subject.name].append(await _start(subject, upstream_port))
     wall = {name: median(each[0] for each in values) * 1e3 for name, values in times.items()}
     cpu = {name: median(each[1] for each in values) * 1e3 for name, values in times.items()}
+    added = median(
+        ours[0] - empty[0] for ours, empty in zip(times[OURS_B.name], times[EMPTY.name], strict=True)
+    )
     sources = [path.read_bytes() for path in sorted(SOURCE.rglob("*.py"))]
     size = sum(map(len, sources)) / 1024
     compressed = len(gzip.compress(b"".join(sources))) / 1024
@@ -29,8 +32,9 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
         ("Worker", "first answer, ms", "CPU, ms"),
         [(name, f"{wall[name]:.0f}", f"{cpu[name]:.0f}") for name in times],
         [
-            at_most("cold start over an empty Python Worker", wall[OURS_B.name] - wall[EMPTY.name], 60, "ms"),
-            at_most("size of our modules", size, 150, "KB"),
+            at_most("cold start over an empty Python Worker", added * 1e3, 60, "ms"),
+            at_most("size of our modules, compressed", compressed, 150, "KB"),
+            at_most("size of our modules, as files", size, 150, "KB"),
         ],
     )
     return [section]

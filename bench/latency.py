@@ -4,6 +4,8 @@ from bench.client import Connection, chat, connect
 from bench.report import Section, at_most
 from bench.workers import LIMIT, OURS_B, running
 
+WARM_UP = 50
+
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """Streams in turn: directly from the upstream, through the limit, through ours."""
@@ -13,10 +15,10 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
         ports = {"directly": upstream_port, **{worker.name: worker.port for worker in workers}}
         connections = {name: await connect(port) for name, port in ports.items()}
         times: dict[str, list[float]] = {name: [] for name in ports}
-        for number in range(count + 20):
+        for number in range(count + WARM_UP):
             for name, connection in connections.items():
                 seconds = await _first_byte(connection, request)
-                if number >= 20:
+                if number >= WARM_UP:
                     times[name].append(seconds)
         for connection in connections.values():
             connection.close()

@@ -6,7 +6,7 @@ from bench.client import chat, connect, get
 from bench.report import Section, at_most
 from bench.workers import EMPTY, LIMIT, OURS_B, PARSING, PASSING, RunningWorker, running
 
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
@@ -15,8 +15,8 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     requests = {
         "/v1/models": (get("/v1/models"), 400),
         "2 KB": (chat(2_000), 400),
-        "200 KB": (chat(200_000), 60),
-        "2 MB": (chat(2_000_000), 10),
+        "200 KB": (chat(200_000), 100),
+        "2 MB": (chat(2_000_000), 20),
     }
     # These know chats only; the empty one closes the connection on a large body unread.
     skipped = {
