@@ -5,7 +5,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.client import Answer, ask_once, chat
-from bench.report import Section, at_most, times
+from bench.report import Section, Target, at_most, times
 from bench.workers import (
     CURRENT,
     LIMIT,
@@ -110,7 +110,6 @@ def _rows(costs: dict[str, Cost]) -> list[tuple[str, ...]]:
 
 
 def _ours(costs: dict[str, Cost], chunks: int) -> Section:
-    limit, parsing, ours = costs[LIMIT.name], costs[PARSING.name], costs[OURS_B.name]
     return Section(
         "1. CPU per chunk",
         f"Paced: {PACED_STREAMS} streams at once, a chunk every 10 ms, {chunks} chunks each; what a stream "
@@ -119,27 +118,42 @@ def _ours(costs: dict[str, Cost], chunks: int) -> Section:
         f"{RELAY.name}: the same native calls with no Python around them.",
         HEADER,
         _rows(costs),
-        [
-            at_most("CPU per paced chunk, B, to the limit", ours.paced / limit.paced, 1.5),
-            at_most("CPU per paced chunk, B, to the parsing yardstick", ours.paced / parsing.paced, 1.0),
-            at_most("CPU per burst, B, to the limit", ours.burst / limit.burst, 2.0),
-            at_most("CPU per burst, B, to the parsing yardstick", ours.burst / parsing.burst, 0.25),
-        ],
+        _targets(
+            costs,
+            OURS_B,
+            "CPU per paced chunk, B, to the limit",
+            "CPU per paced chunk, B, to the parsing yardstick",
+            "CPU per burst, B, to the limit",
+            "CPU per burst, B, to the parsing yardstick",
+        ),
     )
 
 
 def _pipes(costs: dict[str, Cost], workerd: Workerd) -> Section:
-    limit, parsing, pipes = costs[LIMIT.name], costs[PARSING.name], costs[RELAY.name]
     return Section(
         "1b. CPU per chunk on the current runtime",
         f"As above on {workerd.version}, which runs no Python without a download: the same native calls from "
         "JavaScript.",
         HEADER,
         _rows(costs),
-        [
-            at_most("the same on the current runtime, paced, to the limit", pipes.paced / limit.paced, 1.5),
-            at_most("... paced, to the parsing yardstick", pipes.paced / parsing.paced, 1.0),
-            at_most("... burst, to the limit", pipes.burst / limit.burst, 2.0),
-            at_most("... burst, to the parsing yardstick", pipes.burst / parsing.burst, 0.25),
-        ],
+        _targets(
+            costs,
+            RELAY,
+            "the same on the current runtime, paced, to the limit",
+            "... paced, to the parsing yardstick",
+            "... burst, to the limit",
+            "... burst, to the parsing yardstick",
+        ),
     )
+
+
+def _targets(costs: dict[str, Cost], subject: Subject, *names: str) -> list[Target]:
+    """The targets of a relay: paced and then burst, each to the limit and to the parsing yardstick."""
+    limit, parsing, ours = costs[LIMIT.name], costs[PARSING.name], costs[subject.name]
+    reached = (
+        (ours.paced / limit.paced, 1.5),
+        (ours.paced / parsing.paced, 1.0),
+        (ours.burst / limit.burst, 2.0),
+        (ours.burst / parsing.burst, 0.25),
+    )
+    return [at_most(name, *values) for name, values in zip(names, reached, strict=True)]

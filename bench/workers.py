@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.client import CLIENT_KEY
+from tools.network import free_port
 from tools.repository import EMBEDDED_RUNTIME, ROOT, SOURCE
 
 YARDSTICKS = Path(__file__).parent / "yardsticks"
@@ -91,7 +92,7 @@ class RunningWorker:
 def spawn(subject: Subject, upstream_port: int) -> RunningWorker:
     """Starts a Worker without waiting for it; its port accepts connections when it is ready."""
     folder = Path(tempfile.mkdtemp(prefix="qwen-bench-"))
-    port = _free_port()
+    port = free_port()
     (folder / "config.capnp").write_text(_config(subject, port, upstream_port, folder))
     with (folder / "output").open("wb") as output:
         process = subprocess.Popen(
@@ -148,12 +149,6 @@ def _wait_until_ready(worker: RunningWorker) -> None:
         else:
             return
     raise RuntimeError(f"{worker.name} did not start:\n{worker.output()}")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def _config(subject: Subject, port: int, upstream_port: int, folder: Path) -> str:
