@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tools import setup_environment
-from tools.findings import Finding, error, note, ok, report, warning
+from tools.findings import Finding, error, note, ok, report, stop_at_errors, warning
 from tools.pywrangler import pywrangler_command
 from tools.repository import ROOT
 from tools.toolchain import deployment_tools
@@ -29,20 +29,14 @@ def main() -> None:
     setup_environment.check_python()
     arguments = sys.argv[1:]
     print("Before the deployment")
-    stop_at_errors(deployment_tools())
+    stop_at_errors("deploy", deployment_tools())
     setup_environment.main(["--deploy"])
     if "--dry-run" not in arguments:
-        stop_at_errors([login_finding(logged_in=is_logged_in())])
+        stop_at_errors("deploy", [login_finding(logged_in=is_logged_in())])
         report(secret_findings(secret_names(), plain_variables()))
     os.chdir(ROOT)
     command = pywrangler_command("deploy", *arguments)
     os.execvp(command[0], command)  # noqa: S606
-
-
-def stop_at_errors(findings: list[Finding]) -> None:
-    """Prints findings; ends the program if one of them is an error."""
-    if report(findings):
-        sys.exit("deploy: nothing was sent")
 
 
 def login_finding(*, logged_in: bool) -> Finding:

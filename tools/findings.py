@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 if TYPE_CHECKING:
@@ -47,3 +48,9 @@ def report(findings: Iterable[Finding]) -> int:
         if finding.remedy:
             print(f"  {'':<7}  -> {finding.remedy}", flush=True)
     return errors
+
+
+def stop_at_errors(program: str, findings: Iterable[Finding]) -> None:
+    """Prints findings; ends the program, before it has sent anything, if one of them is an error."""
+    if report(findings):
+        sys.exit(f"{program}: nothing was sent")

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tools import setup_environment
-from tools.findings import Finding, report
+from tools.findings import stop_at_errors
 from tools.toolchain import wrangler_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, put_secret
 
@@ -35,8 +35,8 @@ def main() -> None:
         login = read_cli_login(file)
     except UnusableLogin as problem:
         fail(f"{problem}. Log in with the Qwen Code CLI, or name another file: FILE=...")
-    stop_at_errors([login_finding(str(file), login.token, int(time.time() * 1000))])
-    stop_at_errors(wrangler_tools())
+    stop_at_errors("login-secret", [login_finding(str(file), login.token, int(time.time() * 1000))])
+    stop_at_errors("login-secret", wrangler_tools())
     setup_environment.main(["--deploy"])
     if not is_logged_in():
         fail(f"wrangler is not logged in to Cloudflare, or cannot reach it: {LOGIN_REMEDY}")
@@ -45,12 +45,6 @@ def main() -> None:
         fail(f"wrangler ended with exit code {exit_code}; {name} is not set")
     print(f"login-secret: {name} is set. From now on the gateway renews this login: the copy in {file} stops")
     print("working with the first renewal, so log in anew before you use the CLI again.")
-
-
-def stop_at_errors(findings: list[Finding]) -> None:
-    """Prints findings; ends the program if one of them is an error."""
-    if report(findings):
-        fail("nothing was sent")
 
 
 def fail(message: str) -> None:

