@@ -10,6 +10,7 @@ one.
 
 import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from qwen_worker.chat_request import ChatRequest
@@ -203,6 +204,7 @@ COMMON: tuple[Rule, ...] = (
 """The rules for every upstream."""
 
 
+@cache
 def _rules_for(family: HostFamily) -> tuple[Rule, ...]:
     if family == "portal":
         from qwen_worker.upstream.portal_rules import PORTAL

@@ -44,9 +44,9 @@ class FirstEventWait:
 
     def __init__(
         self,
-        begin: Callable[["Pipe"], None],
+        begin: Callable[[Pipe], None],
         *,
-        open_pipe: Callable[[], "Pipe"],
+        open_pipe: Callable[[], Pipe],
         keep_alive_seconds: float,
         idle_seconds: float,
         clock: Clock,
@@ -68,7 +68,7 @@ class FirstEventWait:
         # What is got ready while Qwen is awaited does not hold up the first event.
         self._timer = clock.call_later(0.0, self._get_ready)
 
-    def take_pipe(self) -> "Pipe":
+    def take_pipe(self) -> Pipe:
         """A pipe for the response: the one that was opened meanwhile, if there was the time."""
         return self._open_pipe() if self._opened is None else self._opened
 
