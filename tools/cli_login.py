@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from qwen_worker.credentials.login import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.config.login import CredentialFormatError, OAuthToken, oauth_token_from
 
 DEFAULT_FILE = Path("~/.qwen/oauth_creds.json")
 

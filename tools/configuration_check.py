@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from qwen_worker.accounts.configuration import AccountSettings
-from qwen_worker.config import Settings
-from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL
+from qwen_worker.config.account import AccountSettings
+from qwen_worker.config.settings import Settings
+from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 from tools.dev_vars import parse_dev_vars
 from tools.findings import Finding, error, note, ok, warning
 from tools.login_expiry import login_finding

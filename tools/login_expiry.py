@@ -1,6 +1,6 @@
 """What the expiry of an OAuth login means for its owner."""
 
-from qwen_worker.credentials.login import OAuthToken
+from qwen_worker.config.login import OAuthToken
 from tools.findings import Finding, error, note, ok, warning
 
 LOGIN_REMEDY = "log in with the Qwen Code CLI again, or use an API key (QWEN_API_KEY)"

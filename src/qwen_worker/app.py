@@ -6,17 +6,17 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
+from qwen_worker.api.context import Answer, Context
+from qwen_worker.api.routes import Route, find_route, is_protected
 from qwen_worker.auth import check_client_key
-from qwen_worker.config import Settings
+from qwen_worker.config.settings import Settings
 from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Response, Runtime
-from qwen_worker.routes.context import Answer, Context
-from qwen_worker.routes.table import Route, find_route, is_protected
 from qwen_worker.version import __version__
 
 if TYPE_CHECKING:
-    from qwen_worker.accounts.standing import AccountsMemory
+    from qwen_worker.accounts.health import AccountsMemory
     from qwen_worker.credentials.state import CredentialState
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)

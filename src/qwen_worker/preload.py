@@ -7,15 +7,15 @@ is loaded by then, and CPU time of a request's small allowance if it is not.
 
 # ruff: noqa: F401
 
-import qwen_worker.accounts.descriptions
-import qwen_worker.accounts.record
-import qwen_worker.accounts.standing
-import qwen_worker.credentials.account
-import qwen_worker.routes.health
+import qwen_worker.accounts.cooldown_record
+import qwen_worker.accounts.failover
+import qwen_worker.accounts.health
+import qwen_worker.api.chat.repair
+import qwen_worker.api.chat.stream_end
+import qwen_worker.api.chat.stream_start
+import qwen_worker.api.health
+import qwen_worker.config.descriptions
+import qwen_worker.credentials.oauth_source
 import qwen_worker.upstream.errors
-import qwen_worker.upstream.portal_rules
-import qwen_worker.upstream.qwen_rules
-import qwen_worker.upstream.rewrite
-import qwen_worker.upstream.several_accounts
-import qwen_worker.upstream.stream_end
-import qwen_worker.upstream.stream_start
+import qwen_worker.upstream.rules.dashscope
+import qwen_worker.upstream.rules.portal

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qwen_worker.accounts.pool import Account, AccountPool
-from qwen_worker.config import Settings
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime

@@ -1,7 +1,7 @@
 """The accounts of a fresh isolate."""
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.config import Settings
+from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.state import CredentialState
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.credentials.login import oauth_token_from
+from qwen_worker.config.login import oauth_token_from
 from tests.tools.checkout import LOGGED_IN, LOGGED_OUT, Checkout
 from tools.cli_login import SECRET_LIMIT_BYTES
 

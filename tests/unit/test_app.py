@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.config import Settings
+from qwen_worker.config.settings import Settings
 from qwen_worker.platform.ports import OutboundRequest, Response
 from qwen_worker.version import __version__
 from tests.support.accounts import new_pool
@@ -216,7 +216,7 @@ async def test_a_bug_of_ours_is_a_500_without_pythons_words(monkeypatch: pytest.
     def broken(_: object) -> None:
         raise RuntimeError("secret details")
 
-    monkeypatch.setattr("qwen_worker.routes.models.catalogue", broken)
+    monkeypatch.setattr("qwen_worker.api.models.catalogue", broken)
     setup = Setup()
     response = await setup("GET", "/v1/models")
     assert response.status == 500

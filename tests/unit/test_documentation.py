@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from qwen_worker import errors
-from qwen_worker.config import Settings
-from qwen_worker.routes.health import ENDPOINTS
-from qwen_worker.routes.table import find_route
+from qwen_worker.api.health import ENDPOINTS
+from qwen_worker.api.routes import find_route
+from qwen_worker.config.settings import Settings
 from qwen_worker.version import __version__
 from tools.configuration_check import known_variables
 from tools.dev_vars import parse_dev_vars

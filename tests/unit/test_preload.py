@@ -56,7 +56,7 @@ def test_a_key_alone_loads_nothing_that_only_logins_need() -> None:
 import sys
 import qwen_worker.app
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.config import Settings
+from qwen_worker.config.settings import Settings
 settings = Settings.from_env({"QWEN_API_KEY": "key-1", "OPENAI_API_KEY": "test-client-key"})
 AccountPool(settings, {})
 print(*sys.modules)

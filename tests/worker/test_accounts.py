@@ -261,7 +261,7 @@ def test_an_isolate_to_come_knows_of_a_quota(
     first = Client(start_direct_worker(accounts.variables(), state=tmp_path), simulator, accounts)
     first.chat("insufficient_quota_daily", for_accounts=[0])
     first.close()
-    assert "qwen_account_rests" in first.worker.kv_keys()
+    assert "qwen_account_cooldowns" in first.worker.kv_keys()
     first.worker.stop()
     second = Client(start_direct_worker(accounts.variables(), state=tmp_path), simulator, accounts)
     second.chat()
@@ -285,7 +285,7 @@ def test_each_login_has_its_own_record_wherever_it_stands(
             assert any(login.refresh_token in record for record in records)
             login.revoke_access_tokens()
         assert RECORD_KEY in client.worker.kv_keys()
-        client.worker.kv_delete("qwen_account_rests")
+        client.worker.kv_delete("qwen_account_cooldowns")
         client.close()
         client.worker.stop()
     assert [login.refused_refreshes for login in accounts.logins] == [0, 0]

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from qwen_worker.accounts.rests import Rest
-from qwen_worker.accounts.standing import AccountsMemory, Conversation, Standing
+from qwen_worker.accounts.cooldowns import Cooldown
+from qwen_worker.accounts.health import AccountHealth, AccountsMemory, Conversation
 
 
 class Candidate(NamedTuple):
@@ -13,7 +13,7 @@ class Candidate(NamedTuple):
     identity: str
     priority: int
     model: str
-    standing: Standing
+    standing: AccountHealth
 
 
 def choose(
@@ -45,15 +45,17 @@ def choose(
 
 def is_ready(candidate: Candidate, tried: Collection[str], now_ms: int) -> bool:
     """Whether a request that has tried some accounts may go to this one."""
-    return candidate.identity not in tried and candidate.standing.rest_for(candidate.model, now_ms) is None
+    return (
+        candidate.identity not in tried and candidate.standing.cooldown_for(candidate.model, now_ms) is None
+    )
 
 
-def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, Rest] | None:
+def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, Cooldown] | None:
     """The resting account that may be expected back first, with its rest; None if none of them rests."""
     resting = [
         (candidate, rest)
         for candidate in candidates
-        if (rest := candidate.standing.rest_for(candidate.model, now_ms)) is not None
+        if (rest := candidate.standing.cooldown_for(candidate.model, now_ms)) is not None
     ]
     return min(resting, key=lambda pair: _urgency(pair[1]), default=None)
 
@@ -68,6 +70,6 @@ def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int
     return next((candidate for candidate in peers if candidate.identity == conversation.identity), None)
 
 
-def _urgency(rest: Rest) -> tuple[int, bool]:
+def _urgency(rest: Cooldown) -> tuple[int, bool]:
     """Of the reasons that do not pass, a missing model is the weakest: another account may have it."""
     return rest.back_ms, rest.reason == "model_missing"

@@ -12,9 +12,9 @@ async def describe_accounts(pool: AccountPool, runtime: Runtime, log: Log) -> li
     how many seconds.
     """
     if pool.memory is not None:
-        from qwen_worker.accounts.record import recall_rests
+        from qwen_worker.accounts.cooldown_record import recall_cooldowns
 
-        await recall_rests(pool.memory, runtime, log)
+        await recall_cooldowns(pool.memory, runtime, log)
     return [await _description(pool, account, runtime) for account in pool.accounts]
 
 
@@ -30,6 +30,6 @@ async def _description(pool: AccountPool, account: Account, runtime: Runtime) ->
         "state": credentials["state"] if rest is None else "resting",
         "reason": None if rest is None else rest["reason"],
         "seconds_left": None if rest is None else rest["seconds_left"],
-        "resting_models": rests,
+        "models_in_cooldown": rests,
         "credentials": credentials,
     }

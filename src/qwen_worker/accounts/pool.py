@@ -6,17 +6,17 @@ login needs where there is one.
 
 from typing import TYPE_CHECKING
 
-from qwen_worker.accounts.configuration import AccountSettings
-from qwen_worker.config import Settings
-from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL
-from qwen_worker.credentials.static_key import StaticKeyAccount
+from qwen_worker.config.account import AccountSettings
+from qwen_worker.config.settings import Settings
+from qwen_worker.credentials.api_key_source import ApiKeySource
 from qwen_worker.errors import NotFound
 from qwen_worker.log import Log
+from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
-from qwen_worker.upstream.models import resolve_model
+from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
-    from qwen_worker.accounts.standing import AccountsMemory
+    from qwen_worker.accounts.health import AccountsMemory
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
 
@@ -104,8 +104,15 @@ class AccountPool:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
 
 
+def record_key(account: AccountSettings) -> str:
+    """Where KV holds the login of an account."""
+    from qwen_worker.credentials.store import RECORD_KEY, account_key
+
+    return RECORD_KEY if account.is_main_login else account_key(account.identity)
+
+
 def _new_memory() -> "AccountsMemory":
-    from qwen_worker.accounts.standing import AccountsMemory
+    from qwen_worker.accounts.health import AccountsMemory
 
     return AccountsMemory()
 
@@ -114,15 +121,15 @@ def _source(
     account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
 ) -> "CredentialSource":
     if account.api_key is not None:
-        return StaticKeyAccount(
+        return ApiKeySource(
             account.api_key, account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
         )
-    from qwen_worker.credentials.account import OAuthAccount
+    from qwen_worker.credentials.oauth_source import OAuthSource
 
-    return OAuthAccount(
+    return OAuthSource(
         account.login,
         credentials,
-        record_key=account.record_key,
+        record_key=record_key(account),
         oauth_base_url=settings.oauth_base_url,
         base_url=account.base_url,
         fallback_base_url=settings.base_url,

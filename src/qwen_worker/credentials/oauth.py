@@ -11,10 +11,10 @@ import math
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
-from qwen_worker.credentials.login import OAuthToken, usable_resource_url
-from qwen_worker.credentials.model import printable_text
+from qwen_worker.config.login import OAuthToken, usable_resource_url
+from qwen_worker.config.text import printable_text
 from qwen_worker.platform.ports import Fetcher, FetchError, FetchTimeout, OutboundRequest
-from qwen_worker.upstream.headers import USER_AGENT
+from qwen_worker.qwen_code import USER_AGENT
 
 CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
 """The CLI's public client id."""

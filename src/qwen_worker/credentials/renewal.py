@@ -9,12 +9,12 @@ another one.
 from collections.abc import Coroutine
 from typing import Any, Literal, NamedTuple
 
+from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
-from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.login import OAuthToken
 from qwen_worker.credentials.state import LastRefresh, Refusal
 from qwen_worker.credentials.store import REJECTION_LIFETIME_SECONDS, CorruptRecord
 from qwen_worker.credentials.token_memory import TokenMemory
+from qwen_worker.fingerprint import fingerprint
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime, StoreError
 
@@ -41,8 +41,8 @@ PROBE_MS = REJECTION_LIFETIME_SECONDS * 1000
 
 FRESH_MS = 60_000
 """A token refused by the API within this time of its issue was not refused for its age."""
-FIRST_DISCONTINUED_REST_MS = 5_000
-MAX_DISCONTINUED_REST_MS = 600_000
+FIRST_DISCONTINUED_PAUSE_MS = 5_000
+MAX_DISCONTINUED_PAUSE_MS = 600_000
 
 
 class Need(NamedTuple):
@@ -195,10 +195,10 @@ class Renewal:
     def _discontinue(self, now: int, log: Log) -> None:
         """The API refuses what the token endpoint has just issued: rests, longer each time in a row."""
         state = self._state
-        in_a_row = now < state.discontinued_until_ms + 3 * state.discontinued_rest_ms
-        rest_ms = 2 * state.discontinued_rest_ms if in_a_row else FIRST_DISCONTINUED_REST_MS
-        state.discontinued_rest_ms = min(rest_ms, MAX_DISCONTINUED_REST_MS)
-        state.discontinued_until_ms = now + state.discontinued_rest_ms
+        in_a_row = now < state.discontinued_until_ms + 3 * state.discontinued_pause_ms
+        rest_ms = 2 * state.discontinued_pause_ms if in_a_row else FIRST_DISCONTINUED_PAUSE_MS
+        state.discontinued_pause_ms = min(rest_ms, MAX_DISCONTINUED_PAUSE_MS)
+        state.discontinued_until_ms = now + state.discontinued_pause_ms
         state.usable_until_ms = 0
         log.error("fresh token refused by the API", code="oauth_discontinued", rest_ms=rest_ms)
 

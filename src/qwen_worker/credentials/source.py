@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from qwen_worker.credentials.model import Credential
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime
 

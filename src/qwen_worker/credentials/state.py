@@ -5,9 +5,10 @@ Nothing here can be awaited. A request that waits for another one's refresh poll
 
 from typing import Literal, NamedTuple
 
-from qwen_worker.credentials.login import OAuthToken
-from qwen_worker.credentials.model import FOREVER_MS, Credential
+from qwen_worker.config.login import OAuthToken
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.store import StoredLogin
+from qwen_worker.platform.ports import FOREVER_MS
 
 Source = Literal["memory", "kv", "environment"]
 """Where the token in memory came from; "memory": this isolate has refreshed it itself."""
@@ -54,7 +55,7 @@ class AccountState:
         "attention_at_ms",
         "credential",
         "descends_from",
-        "discontinued_rest_ms",
+        "discontinued_pause_ms",
         "discontinued_until_ms",
         "due_at_ms",
         "faults",
@@ -108,7 +109,7 @@ class AccountState:
         self.faults = 0
         self.refusals: dict[str, Refusal] = {}
         self.discontinued_until_ms = 0
-        self.discontinued_rest_ms = 0
+        self.discontinued_pause_ms = 0
         self.last_refresh: LastRefresh | None = None
 
         self.unsaved: Unsaved | None = None

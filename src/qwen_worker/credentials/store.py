@@ -19,9 +19,11 @@ A login that comes to the first place, or leaves it, has its record under the ot
 import json
 from typing import NamedTuple
 
-from qwen_worker.credentials.login import CredentialFormatError, OAuthToken, oauth_token_from
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.config.login import CredentialFormatError, OAuthToken, oauth_token_from
 from qwen_worker.platform.ports import KeyValueStore
+
+RECORD_KEY = "qwen_oauth_credentials"
+"""Where KV holds the first login of QWEN_CLI_AUTH, the same key as the predecessor's."""
 
 ACCOUNT_LIFETIME_SECONDS = 90 * 86_400
 """After this long the record of a login that is configured no more goes. Others are rewritten several times a

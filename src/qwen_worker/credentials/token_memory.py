@@ -9,13 +9,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from qwen_worker.credentials.fingerprint import fingerprint
-from qwen_worker.credentials.login import OAuthToken, oauth_api_base_url, usable_resource_url
-from qwen_worker.credentials.model import FOREVER_MS, Credential
+from qwen_worker.config.login import OAuthToken, oauth_api_base_url, usable_resource_url
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.state import AccountState, Refusal, Source, Unsaved
 from qwen_worker.credentials.store import CorruptRecord, LoginStore, StoredLogin
+from qwen_worker.fingerprint import fingerprint
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import Runtime, StoreError
+from qwen_worker.platform.ports import FOREVER_MS, Runtime, StoreError
 
 YOUTH = 0.15
 """The part of a token's life in which it is not refreshed, however long the lead time."""

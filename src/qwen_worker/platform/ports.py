@@ -30,6 +30,10 @@ else:
     InboundRequest = InboundResponse = KeyValueStore = LogSink = Pipe = Timer = object
 
 
+FOREVER_MS = 1 << 62
+"""A time that never comes."""
+
+
 class FetchError(Exception):
     """The upstream could not be reached or the connection broke (DNS, refused, reset, TLS)."""
 

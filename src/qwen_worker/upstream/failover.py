@@ -7,7 +7,7 @@ it does not rest, and failures in passing are tried again there.
 from typing import TypeVar
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.upstream.client import Exchange, Inspect, open_on_account
+from qwen_worker.upstream.attempts import Exchange, Inspect, open_on_account
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspec
         account = pool.only_account(exchange.chat.model)
         attempts = exchange.settings.upstream_attempts
         return await open_on_account(exchange, account, inspect, attempts=attempts), account.label
-    from qwen_worker.upstream.several_accounts import SeveralAccounts
+    from qwen_worker.accounts.failover import SeveralAccounts
 
     search = SeveralAccounts(exchange, pool.serving(exchange.chat.model), pool.memory)
     result = await search.open(inspect)

@@ -1,12 +1,8 @@
 """The headers of a request to Qwen. Nothing of the client's own headers is among them."""
 
-from qwen_worker.credentials.model import Credential
+from qwen_worker.credentials.credential import Credential
+from qwen_worker.qwen_code import USER_AGENT
 from qwen_worker.upstream.hosts import family_of
-
-QWEN_CODE_VERSION = "0.24.4"
-"""The release of the official CLI whose requests ours look like."""
-
-USER_AGENT = f"QwenCode/{QWEN_CODE_VERSION} (linux; x64)"
 
 
 def upstream_headers(credential: Credential, *, request_id: str) -> dict[str, str]:

@@ -4,7 +4,10 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
-from qwen_worker.credentials.model import Credential
+from qwen_worker.credentials.credential import Credential
+
+DEFAULT_API_KEY_BASE_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
+"""Where an API key calls if no base URL is configured."""
 
 HostFamily = Literal["portal", "dashscope", "other"]
 

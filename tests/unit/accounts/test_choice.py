@@ -3,8 +3,8 @@
 from collections import Counter
 
 from qwen_worker.accounts.choice import Candidate, choose, due_first
-from qwen_worker.accounts.rests import PROBE_LEASE_MS
-from qwen_worker.accounts.standing import LOST_MS, MOST_CONVERSATIONS, MOST_MODELS, AccountsMemory
+from qwen_worker.accounts.cooldowns import PROBE_LEASE_MS
+from qwen_worker.accounts.health import LOST_MS, MOST_CONVERSATIONS, MOST_MODELS, AccountsMemory
 from qwen_worker.errors import (
     CredentialsRejected,
     NotFound,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.accounts.conversation import READ_BYTES, conversation_key
-from qwen_worker.chat_request import ChatRequest, parse_chat_request
+from qwen_worker.api.chat.affinity import READ_BYTES, conversation_key
+from qwen_worker.api.chat.request import ChatRequest, parse_chat_request
 from qwen_worker.errors import InvalidRequest
 
 SYSTEM = {"role": "system", "content": "You are a careful assistant."}

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsMissing, CredentialsRejected, RefreshPending
 from qwen_worker.platform.ports import FetchError
 from tests.simulation.virtual_time import virtual

@@ -1,6 +1,6 @@
 import hashlib
 
-from qwen_worker.credentials.fingerprint import fingerprint
+from qwen_worker.fingerprint import fingerprint
 
 
 def test_a_fingerprint_is_128_bits_of_sha256() -> None:

@@ -3,7 +3,8 @@
 import asyncio
 import json
 
-from qwen_worker.credentials.model import DEFAULT_API_KEY_BASE_URL, RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
+from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import (
     HOUR,

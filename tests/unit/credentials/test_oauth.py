@@ -4,8 +4,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
+from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
-from qwen_worker.credentials.login import OAuthToken
 
 NOW_MS = 1_800_000_000_000
 SPENT = OAuthToken("access-token-1", "refresh-token-1", NOW_MS, "portal.qwen.ai")

@@ -6,8 +6,9 @@ from typing import cast
 import pytest
 
 from qwen_worker.credentials import oauth
-from qwen_worker.credentials.model import RECORD_KEY, Credential
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.renewal import Renewal
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, ProxyError, RefreshPending
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime

@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, RefreshPending
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import HOUR, FakeKV, Isolate, TokenEndpoint, login_json

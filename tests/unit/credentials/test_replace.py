@@ -5,7 +5,8 @@ from contextlib import suppress
 
 import pytest
 
-from qwen_worker.credentials.model import RECORD_KEY, Credential
+from qwen_worker.credentials.credential import Credential
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, RefreshPending
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import HOUR, Answer, FakeKV, Isolate, TokenEndpoint, login_json

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
 from tests.simulation.virtual_time import EPOCH_MS, virtual
 from tests.unit.credentials.world import HOUR, LIFETIME_SECONDS, FakeKV, Isolate, TokenEndpoint, login_json
 

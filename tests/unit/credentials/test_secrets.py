@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from qwen_worker.credentials.model import RECORD_KEY
+from qwen_worker.credentials.store import RECORD_KEY
 from tests.simulation.virtual_time import EPOCH_MS, virtual
 from tests.unit.credentials.world import (
     HOUR,

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from qwen_worker.credentials.model import RECORD_KEY, Credential
-from qwen_worker.credentials.store import ACCOUNT_LIFETIME_SECONDS
+from qwen_worker.credentials.credential import Credential
+from qwen_worker.credentials.store import ACCOUNT_LIFETIME_SECONDS, RECORD_KEY
 from qwen_worker.errors import RefreshPending
 from qwen_worker.platform.ports import InboundResponse, OutboundRequest
 from tests.simulation.virtual_time import virtual

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from qwen_worker.credentials.login import OAuthToken
+from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.store import CorruptRecord, LoginStore, StoredLogin
 from tests.simulation.virtual_time import virtual
 from tests.unit.credentials.world import FakeKV

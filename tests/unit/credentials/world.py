@@ -12,10 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.config import Settings
-from qwen_worker.credentials.model import RECORD_KEY, Credential
+from qwen_worker.config.settings import Settings
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.source import CredentialSource
 from qwen_worker.credentials.state import CredentialState
+from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchTimeout, InboundResponse, OutboundRequest, Runtime, StoreError

@@ -1,7 +1,8 @@
 import pytest
 
-from qwen_worker.credentials.model import Credential
-from qwen_worker.upstream.headers import USER_AGENT, upstream_headers
+from qwen_worker.credentials.credential import Credential
+from qwen_worker.qwen_code import USER_AGENT
+from qwen_worker.upstream.headers import upstream_headers
 
 PLAIN = {
     "authorization": "Bearer secret-1",

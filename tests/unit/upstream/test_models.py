@@ -1,8 +1,8 @@
 import pytest
 
-from qwen_worker.config import Settings
+from qwen_worker.config.settings import Settings
 from qwen_worker.errors import NotFound
-from qwen_worker.upstream.models import catalogue, find_model
+from qwen_worker.models import catalogue, find_model
 
 SETTINGS = Settings(models=("qwen3-coder-plus", "org/model"), model_aliases={"gpt-4o": "qwen3-max"})
 

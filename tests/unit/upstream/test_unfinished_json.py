@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_worker.upstream.unfinished_json import ending_of_object
+from qwen_worker.streams.unfinished_json import ending_of_object
 
 MEMBER = '"error": {"code": "stream_failed"}'
 

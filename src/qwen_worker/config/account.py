@@ -1,0 +1,44 @@
+"""An account as it is configured, as an immutable value."""
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from qwen_worker.config.login import OAuthToken
+
+Kind = Literal["oauth", "api_key"]
+
+PREFERRED_PRIORITY = 10
+OTHER_PRIORITY = 20
+"""The default priorities of the kind that QWEN_CREDENTIAL names and of the other one."""
+
+
+class AccountSettings(NamedTuple):
+    """One account, as it is configured."""
+
+    kind: Kind
+    label: str
+    identity: str
+    """The fingerprint of its secret; "kv" for a login that lives in KV alone, "key" for a key that has no
+    other account beside it.
+    """
+    priority: int
+    models: tuple[str, ...] = ()
+    """The only models that it serves; empty: any."""
+    base_url: str | None = None
+    """The base URL of its own, without trailing slash."""
+    login: "OAuthToken | None" = None
+    api_key: str | None = None
+    is_main_login: bool = True
+    """Whether it is the first login of QWEN_CLI_AUTH, or the one in KV."""
+
+    def __repr__(self) -> str:
+        return f"AccountSettings(kind={self.kind!r}, label={self.label!r}, priority={self.priority})"
+
+
+KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", OTHER_PRIORITY)
+"""A login that is in KV, and in no variable."""
+
+
+def is_bare_key(text: str) -> bool:
+    """Whether the text of a variable is a key itself, and no JSON that describes some."""
+    return not text.startswith(("{", "["))

@@ -1,0 +1,1 @@
+"""Bytes to the client: native relaying, translation, keep-alive, the idle watchdog."""
