@@ -241,3 +241,11 @@ def _explained(failure: Exception) -> JsonTextError:
     if isinstance(failure, RecursionError):
         return JsonTextError("it is nested too deeply")
     return JsonTextError("a number has too many digits")
+
+
+def parse(text: str | bytes) -> Any:
+    """The value of a JSON text. Raises JsonTextError, and nothing else."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise JsonTextError("it is not JSON") from None

@@ -71,6 +71,17 @@ class Settings(NamedTuple):
     problems: tuple[Problem, ...] = ()
 
     @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every configured secret: no error, log line or response may hold one of them."""
+        found = [*self.client_keys]
+        for account in self.accounts:
+            login = account.login
+            found += filter(
+                None, (account.api_key, login and login.access_token, login and login.refresh_token)
+            )
+        return tuple(found)
+
+    @property
     def fatal_problem(self) -> Problem | None:
         """The first problem that no request can be served with."""
         return next((problem for problem in self.problems if problem.fatal), None)

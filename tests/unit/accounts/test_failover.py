@@ -139,10 +139,10 @@ async def test_an_account_that_cannot_answer_rests_and_the_next_one_answers(
     assert response.headers["x-qwen-account"] == LABELS["b"]
     assert world.clock.slept_seconds == []
     [first, *others] = await world.health()
-    assert (first["label"], first["state"], first["reason"]) == (LABELS["a"], "resting", reason)
+    assert (first["label"], first["state"], first["reason"]) == (LABELS["a"], "cooling", reason)
     assert first["seconds_left"] >= 0
     assert [account["state"] for account in others] == ["ready", "ready"]
-    [line] = world.logs.events("account rests")
+    [line] = world.logs.events("account cooldowns")
     assert (line["account"], line["reason"]) == (LABELS["a"], reason)
 
 
@@ -434,7 +434,7 @@ async def test_a_dead_login_gives_way_to_the_key_and_rests() -> None:
         assert await world.account_for("hello") == "a"
     assert refused == 1
     [login, key] = await world.health()
-    assert (login["label"], login["state"], login["reason"]) == ("login", "resting", "credentials")
+    assert (login["label"], login["state"], login["reason"]) == ("login", "cooling", "credentials")
     assert key["state"] == "ready"
 
 
