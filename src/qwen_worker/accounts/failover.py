@@ -21,6 +21,7 @@ from qwen_worker.errors import (
 )
 from qwen_worker.platform.ports import FOREVER_MS
 from qwen_worker.upstream.attempts import (
+    ATTEMPTS,
     MAX_RETRY_WAIT_SECONDS,
     RETRY_BUDGET_SECONDS,
     Exchange,
@@ -184,7 +185,7 @@ class SeveralAccounts:
     def _delay_seconds(self) -> float | None:
         """How long to wait for an account that is due soon; None if there is none worth waiting for."""
         now_ms = self._clock.now_ms()
-        if self._rounds >= self._exchange.settings.upstream_attempts or self._is_bound_reached(now_ms):
+        if self._rounds >= ATTEMPTS or self._is_bound_reached(now_ms):
             return None
         free_ms = FOREVER_MS
         for candidate in self._candidates:

@@ -154,8 +154,6 @@ class StreamedCompletion:
             relaying = self._judge(answer, head, ended=piece is None)
             if relaying is not None:
                 self._first_event_ms = self._heard_ms
-                if self._settings.rewrite_streams == "always":
-                    relaying = "rewritten"
                 return reader, head, relaying
 
     def _judge(self, answer: InboundResponse, head: bytes, *, ended: bool) -> "Relaying | None":

@@ -27,6 +27,9 @@ T = TypeVar("T")
 Inspect = Callable[[InboundResponse, Log], Coroutine[Any, Any, T]]
 """Looks at a 2xx answer whose body has not been read, with a log for this account. Raises ProxyError."""
 
+ATTEMPTS = 3
+"""How often a request is sent at most, to each account, when Qwen fails in passing."""
+
 MAX_RETRY_WAIT_SECONDS = 5.0
 """A longer Retry-After is the client's to wait for, not ours."""
 

@@ -7,7 +7,7 @@ it does not rest, and failures in passing are tried again there.
 from typing import TypeVar
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.upstream.attempts import Exchange, Inspect, open_on_account
+from qwen_worker.upstream.attempts import ATTEMPTS, Exchange, Inspect, open_on_account
 
 T = TypeVar("T")
 
@@ -22,8 +22,7 @@ async def open_completion(exchange: Exchange, pool: AccountPool, inspect: Inspec
     """
     if pool.memory is None:
         account = pool.only_account(exchange.chat.model)
-        attempts = exchange.settings.upstream_attempts
-        return await open_on_account(exchange, account, inspect, attempts=attempts), account.label
+        return await open_on_account(exchange, account, inspect, attempts=ATTEMPTS), account.label
     from qwen_worker.accounts.failover import SeveralAccounts
 
     search = SeveralAccounts(exchange, pool.serving(exchange.chat.model), pool.memory)

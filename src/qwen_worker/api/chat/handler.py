@@ -44,7 +44,7 @@ async def chat_completions(context: Context) -> Answer:
     if chat.stream:
         return _streamed(exchange, context)
     answer, account = await open_completion(exchange, context.pool, _unread)
-    headers = {**_passed_headers(answer), **_account_header(account, context)}
+    headers = {**_passed_headers(answer), "x-qwen-account": account}
     if log.is_debug:
         return Response(answer.status, headers, await _text_with_usage_logged(answer, context))
     return Response(answer.status, headers, answer.stream())
@@ -55,7 +55,7 @@ def _streamed(exchange: Exchange, context: Context) -> StreamedCompletion:
 
     async def open_upstream(inspect: "Inspect[T]") -> "tuple[T, dict[str, str]]":
         start, account = await open_completion(exchange, pool, inspect)
-        return start, _account_header(account, context)
+        return start, {"x-qwen-account": account}
 
     return StreamedCompletion(
         open_upstream,
@@ -70,10 +70,6 @@ def _streamed(exchange: Exchange, context: Context) -> StreamedCompletion:
 async def _unread(answer: InboundResponse, _: Log) -> InboundResponse:
     """A whole answer is passed on without a look into it."""
     return answer
-
-
-def _account_header(account: str, context: Context) -> dict[str, str]:
-    return {"x-qwen-account": account} if context.settings.show_account else {}
 
 
 async def _read_body(context: Context) -> bytes:
