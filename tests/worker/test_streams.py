@@ -16,7 +16,7 @@ from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
-from tests.worker.conftest import CLIENT_KEY, oauth_variables
+from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.node_client import run_node
 from tests.worker.harness.runtime import Runtime, selected_runtime
@@ -164,8 +164,10 @@ def test_a_200_that_is_no_stream_is_a_502(streaming_worker: DirectWorker, fault:
     assert response.json()["error"]["type"] == "upstream_error"
 
 
-def test_a_connection_that_breaks_before_the_first_event_is_a_502(streaming_worker: DirectWorker) -> None:
-    assert raw(streaming_worker, {"abort_after": 0}).status_code == 502
+def test_a_connection_that_breaks_before_the_first_event_is_a_502(
+    start_direct_worker: StartDirectWorker,
+) -> None:
+    assert raw(start_direct_worker({}), {"abort_after": 0}).status_code == 502
 
 
 @pytest.mark.parametrize("fault", [{"abort_after": 0}, {"name": "error_event_first", "error": "bad_gateway"}])
