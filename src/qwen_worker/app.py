@@ -140,11 +140,13 @@ class Gateway:
         log.info("gateway started", version=__version__, kv_bound=runtime.kv is not None)
         log.debug("environment loaded", **_presence(settings))
         if not settings.client_keys:
-            log.warning("endpoints are open", reason="OPENAI_API_KEY is not set: anyone may use this gateway")
+            log.warning("endpoints are open", reason="CLIENT_KEYS is not set: anyone may use this gateway")
         if runtime.kv is None:
             log.warning("QWEN_KV is not bound", consequence="a refreshed login is lost with this isolate")
         for problem in settings.problems:
             log.error("configuration problem", variable=problem.variable, expected=problem.expected)
+        for notice in settings.notices:
+            log.warning("configuration notice", variable=notice.variable, notice=notice.text)
 
 
 def _presence(settings: Settings) -> dict[str, Any]:
@@ -152,8 +154,8 @@ def _presence(settings: Settings) -> dict[str, Any]:
         "QWEN_CLI_AUTH": any(account.login is not None for account in settings.accounts),
         "QWEN_API_KEY": any(account.api_key is not None for account in settings.accounts),
         "accounts": [account.label for account in settings.accounts],
-        "OPENAI_API_KEY": bool(settings.client_keys),
-        "OPENAI_BASE_URL": settings.base_url is not None,
+        "CLIENT_KEYS": bool(settings.client_keys),
+        "QWEN_BASE_URL": settings.base_url is not None,
         "model": settings.default_model,
     }
 

@@ -248,7 +248,17 @@ async def test_the_log_tells_as_booleans_which_variables_are_present() -> None:
     await setup("GET", "/health")
     [loaded] = setup.logs.events("environment loaded")
     assert (loaded["QWEN_CLI_AUTH"], loaded["QWEN_API_KEY"]) == (False, True)
-    assert (loaded["OPENAI_API_KEY"], loaded["OPENAI_BASE_URL"]) == (True, False)
+    assert (loaded["CLIENT_KEYS"], loaded["QWEN_BASE_URL"]) == (True, False)
+
+
+async def test_a_variable_that_is_no_longer_used_is_told_once_and_shown_to_operators() -> None:
+    setup = Setup(CLIENT_KEYS="client-key-1", UPSTREAM_ATTEMPTS="5")
+    assert "notices" not in parsed(await setup("GET", "/health"))
+    body = parsed(await setup("GET", "/health", headers=KEY))
+    assert body["status"] == "ok"
+    assert [notice.split(":")[0] for notice in body["notices"]] == ["UPSTREAM_ATTEMPTS"]
+    [told] = setup.logs.events("configuration notice")
+    assert told["variable"] == "UPSTREAM_ATTEMPTS"
 
 
 async def test_open_endpoints_are_announced_once() -> None:

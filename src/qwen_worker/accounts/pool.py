@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
 
+REFRESH_LEAD_SECONDS = 1800.0
+"""How long before its expiry a token is refreshed in the background."""
+
 
 class Account:
     """One account."""
@@ -152,6 +155,6 @@ def _source(
         oauth_base_url=settings.oauth_base_url,
         base_url=account.base_url,
         fallback_base_url=settings.base_url,
-        lead_seconds=settings.refresh_lead_seconds,
+        lead_seconds=REFRESH_LEAD_SECONDS,
         is_alone=is_alone,
     )

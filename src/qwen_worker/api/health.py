@@ -14,7 +14,8 @@ async def health(context: Context) -> None:
     """Open to anyone: status, uptime of this isolate in whole seconds, version.
 
     With a valid client key (or when none is configured) it adds what an operator needs about the accounts,
-    never a token or a part of one; `credentials` are those of the only account. Broken configuration makes
+    never a token or a part of one; `credentials` are those of the only account; `notices` tell which
+    variables are no longer used. Broken configuration makes
     the status `degraded`, with the reasons.
     """
     now_ms = context.runtime.clock.now_ms()
@@ -29,6 +30,8 @@ async def health(context: Context) -> None:
     if reasons:
         body["reasons"] = reasons
     if _is_operator(context):
+        if context.settings.notices:
+            body["notices"] = [str(notice) for notice in context.settings.notices]
         body["accounts"] = await describe_accounts(context.pool, context.runtime, context.log)
         if len(body["accounts"]) == 1:
             body["credentials"] = body["accounts"][0]["credentials"]

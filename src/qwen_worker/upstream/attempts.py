@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 ATTEMPTS = 3
 """How often a request is sent to one account at most when it fails in passing."""
 
+ATTEMPTS = 3
+"""How often a request is sent at most, to each account, when Qwen fails in passing."""
+
 MAX_RETRY_WAIT_SECONDS = 5.0
 """A longer Retry-After is the client's to wait for, not ours."""
 

@@ -253,7 +253,7 @@ def _without_json(
     if body.lstrip("\ufeff \t\r\n").startswith("<"):
         return UpstreamBlocked(
             f"Something in front of Qwen answered in its place with a web page (HTTP {status}): a firewall, "
-            "a captcha, or OPENAI_BASE_URL is not the address of an API.",
+            "a captcha, or QWEN_BASE_URL is not the address of an API.",
             **about,
         )
     if status in (401, 403):
@@ -414,7 +414,7 @@ def _rejected(qwen_says: str, about: dict[str, Any]) -> ProxyError:
 def _refused(qwen_says: str, about: dict[str, Any]) -> ProxyError:
     """An answer that no correct request to a correct address gets; sending it again will not help."""
     return UpstreamUnavailable(
-        f"Qwen refused the request as it was sent (HTTP {about['upstream_status']}); OPENAI_BASE_URL may be "
+        f"Qwen refused the request as it was sent (HTTP {about['upstream_status']}); QWEN_BASE_URL may be "
         f"wrong.{qwen_says}",
         code="upstream_error",
         retryable=False,

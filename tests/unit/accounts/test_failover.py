@@ -52,7 +52,7 @@ class World:
         self.kv = MemoryKV()
         self.background = TaskBackground()
         self.fetcher = ScriptedFetcher(self._answer)
-        self.settings = Settings.from_env({"ACCOUNT_HEADER": "on", **(variables or THREE)})
+        self.settings = Settings.from_env(variables or THREE)
         assert self.settings.problems == ()
         self.new_isolate()
 
@@ -220,14 +220,6 @@ async def test_trouble_that_all_accounts_have_is_waited_out_within_bounds() -> N
     assert sum(world.clock.slept_seconds) < 10
 
 
-async def test_one_attempt_means_each_account_once() -> None:
-    trouble = fault("bad_gateway")
-    world = World({**THREE, "UPSTREAM_ATTEMPTS": "1"}, a=trouble, b=trouble, c=trouble)
-    assert (await world.chat()).status == 502
-    assert world.asked == ["a", "b", "c"]
-    assert world.clock.slept_seconds == []
-
-
 async def test_a_timeout_leaves_no_time_for_another_account() -> None:
     world = World()
 
@@ -391,15 +383,15 @@ async def test_a_new_isolate_knows_of_a_quota_that_is_used_up() -> None:
     assert (await world.health())[0]["reason"] == "quota"
 
 
-LOGIN = json.dumps({"access_token": "old-z", "refresh_token": "r", "expiry_date": 1, "label": "login"})
+LOGIN = json.dumps(
+    {"access_token": "old-z", "refresh_token": "r", "expiry_date": 1, "label": "login", "priority": 1}
+)
 RENEWED = {"access_token": "new-z", "refresh_token": "r2", "expires_in": 3600, "token_type": "Bearer"}
 
 
 @virtual
 async def test_nobody_waits_long_for_a_login_while_another_account_is_ready() -> None:
-    world = World(
-        {"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a", "QWEN_CREDENTIAL": "oauth"}, clock=LoopClock()
-    )
+    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a"}, clock=LoopClock())
 
     began = world.clock.now_ms()
     asked_after_ms: list[int] = []
@@ -419,7 +411,7 @@ async def test_nobody_waits_long_for_a_login_while_another_account_is_ready() ->
 
 
 async def test_a_dead_login_gives_way_to_the_key_and_rests() -> None:
-    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a", "QWEN_CREDENTIAL": "oauth"})
+    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a"})
     refused = 0
 
     def endpoint(request: OutboundRequest) -> Any:
@@ -438,9 +430,9 @@ async def test_a_dead_login_gives_way_to_the_key_and_rests() -> None:
     assert key["state"] == "ready"
 
 
-async def test_the_header_names_no_account_unless_told_to() -> None:
-    world = World({**THREE, "ACCOUNT_HEADER": "off"})
-    assert "x-qwen-account" not in (await world.chat()).headers
+async def test_the_header_names_the_account_also_where_there_is_only_one() -> None:
+    world = World({"QWEN_API_KEY": "key-a"})
+    assert (await world.chat()).headers["x-qwen-account"] == LABELS["a"]
 
 
 async def test_log_lines_carry_the_label() -> None:
