@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
-ATTEMPTS = 3
 """How often a request is sent to one account at most when it fails in passing."""
 
 ATTEMPTS = 3

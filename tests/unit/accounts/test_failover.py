@@ -29,7 +29,7 @@ from tests.support.ports import (
 )
 from tests.support.responses import gateway_response
 from tests.support.streams import MemoryPipe, StreamResponse
-from tests.unit.upstream.chunks import DONE, FINISH, events, text
+from tests.support.chunks import DONE, FINISH, events, text
 
 COMPLETION = {"id": "c1", "object": "chat.completion", "choices": []}
 THREE = {"QWEN_API_KEY": '["key-a", "key-b", "key-c"]'}
@@ -273,7 +273,7 @@ def test_an_error_at_the_beginning_of_a_stream_moves_the_request_too(
         assert isinstance(response.body, MemoryPipe)
         assert events(await response.body.content())[0]["choices"][0]["delta"]["content"] == "Hello"
         assert (await world.health())[0]["reason"] == reason
-        assert world.logs.events("usage")[0]["account"] == LABELS["b"]
+        assert world.logs.events("stream ended")[0]["account"] == LABELS["b"]
 
     run()
     assert first.body.is_cancelled
