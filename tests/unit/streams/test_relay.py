@@ -13,7 +13,7 @@ from qwen_worker.platform.ports import StreamBroken
 from qwen_worker.streams.relay import Start, StreamedCompletion
 from qwen_worker.streams.timers import KEEP_ALIVE
 from qwen_worker.upstream.attempts import Inspect
-from tests.simulation.virtual_time import VirtualClock, virtual
+from tests.support.clock import VirtualClock, virtual
 from tests.support.ports import LogRecorder, make_runtime
 from tests.support.responses import response_of
 from tests.support.streams import MemoryPipe, StreamResponse
