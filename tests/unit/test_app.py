@@ -10,16 +10,9 @@ from qwen_worker.config.settings import Settings
 from qwen_worker.platform.ports import OutboundRequest, Response
 from qwen_worker.version import __version__
 from tests.support.accounts import new_pool
-from tests.support.ports import (
-    START_MS,
-    LogRecorder,
-    MemoryKV,
-    ScriptedFetcher,
-    ScriptedRequest,
-    ScriptedResponse,
-    VirtualClock,
-    make_runtime,
-)
+from tests.support.clock import START_MS, VirtualClock
+from tests.support.kv import MemoryKV
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 
 KEY = {"authorization": "Bearer client-key-1"}

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
-"""How often a request is sent to one account at most when it fails in passing."""
-
 ATTEMPTS = 3
-"""How often a request is sent at most, to each account, when Qwen fails in passing."""
+"""How often a request is sent to one account at most when it fails in passing."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
 """A longer Retry-After is the client's to wait for, not ours."""

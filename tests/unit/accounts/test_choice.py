@@ -12,7 +12,7 @@ from qwen_worker.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from tests.support.ports import VirtualClock
+from tests.support.clock import VirtualClock
 
 QUOTA = QuotaExhausted("x")
 MODEL = "qwen3-coder-plus"

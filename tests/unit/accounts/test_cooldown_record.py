@@ -21,7 +21,9 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import StoreError
-from tests.support.ports import LogRecorder, MemoryKV, VirtualClock, make_runtime
+from tests.support.clock import VirtualClock
+from tests.support.kv import MemoryKV
+from tests.support.ports import LogRecorder, make_runtime
 
 MODEL = "qwen3-coder-plus"
 QUOTA = QuotaExhausted("x")

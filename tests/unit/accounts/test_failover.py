@@ -13,20 +13,11 @@ from qwen_worker.app import Gateway
 from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.state import CredentialState
 from qwen_worker.platform.ports import FetchError, FetchTimeout, OutboundRequest, Response, StreamBroken
-from tests.simulation.virtual_time import VirtualClock as LoopClock
-from tests.simulation.virtual_time import virtual
 from tests.simulator.named_faults import NAMED_FAULTS
-from tests.support.ports import (
-    START_MS,
-    LogRecorder,
-    MemoryKV,
-    ScriptedFetcher,
-    ScriptedRequest,
-    ScriptedResponse,
-    TaskBackground,
-    VirtualClock,
-    make_runtime,
-)
+from tests.support.background import TaskBackground
+from tests.support.clock import START_MS, VirtualClock, virtual
+from tests.support.kv import MemoryKV
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 from tests.support.streams import MemoryPipe, StreamResponse
 from tests.support.chunks import DONE, FINISH, events, text
@@ -265,7 +256,7 @@ def test_an_error_at_the_beginning_of_a_stream_moves_the_request_too(
 
     @virtual
     async def run() -> None:
-        world = World(clock=LoopClock(), a=first, b=StreamResponse(text("Hello") + FINISH + DONE))
+        world = World(clock=VirtualClock(), a=first, b=StreamResponse(text("Hello") + FINISH + DONE))
         response = await world.chat(stream=True)
         assert response.status == 200
         assert world.asked == ["a", "b"]
@@ -281,7 +272,7 @@ def test_an_error_at_the_beginning_of_a_stream_moves_the_request_too(
 
 @virtual
 async def test_after_the_first_byte_there_is_no_failover() -> None:
-    world = World(clock=LoopClock(), a=StreamResponse(text("Hello"), StreamBroken()))
+    world = World(clock=VirtualClock(), a=StreamResponse(text("Hello"), StreamBroken()))
     response = await world.chat(stream=True)
     assert isinstance(response.body, MemoryPipe)
     assert events(await response.body.content())[-2]["error"]["code"] == "stream_failed"
@@ -292,7 +283,7 @@ async def test_after_the_first_byte_there_is_no_failover() -> None:
 async def test_a_client_that_is_kept_waiting_with_comments_gets_the_next_accounts_answer() -> None:
     quota = b'data: {"error":{"code":"insufficient_quota","message":"Free allocated quota exceeded."}}\n\n'
     world = World(
-        clock=LoopClock(), a=StreamResponse(25.0, quota), b=StreamResponse(text("Hello") + FINISH + DONE)
+        clock=VirtualClock(), a=StreamResponse(25.0, quota), b=StreamResponse(text("Hello") + FINISH + DONE)
     )
     response = await world.chat(stream=True)
     assert isinstance(response.body, MemoryPipe)
@@ -391,7 +382,7 @@ RENEWED = {"access_token": "new-z", "refresh_token": "r2", "expires_in": 3600, "
 
 @virtual
 async def test_nobody_waits_long_for_a_login_while_another_account_is_ready() -> None:
-    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a"}, clock=LoopClock())
+    world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a"}, clock=VirtualClock())
 
     began = world.clock.now_ms()
     asked_after_ms: list[int] = []

@@ -16,15 +16,8 @@ from qwen_worker.upstream.attempts import (
 )
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.support.accounts import new_pool
-from tests.support.ports import (
-    START_MS,
-    LogRecorder,
-    ScriptedFetcher,
-    ScriptedRequest,
-    ScriptedResponse,
-    VirtualClock,
-    make_runtime,
-)
+from tests.support.clock import START_MS, VirtualClock
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 from tests.support.upstream_faults import EXPECTATIONS, Expectation
 
