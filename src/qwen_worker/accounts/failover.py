@@ -59,7 +59,7 @@ class SeveralAccounts:
         self._clock = exchange.runtime.clock
         self._accounts = {account.settings.identity: account for account, _ in serving}
         self._candidates = [_candidate(account, model, memory) for account, model in serving]
-        self._conversation = conversation_key(exchange.chat)
+        self._conversation = conversation_key(exchange.chat.body)
         self._began_ms = self._clock.now_ms()
         self._tried: set[str] = set()
         self._errors: dict[str, ProxyError] = {}

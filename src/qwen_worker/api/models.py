@@ -12,11 +12,13 @@ JSON_HEADERS = {"content-type": "application/json"}
 
 async def list_models(context: Context) -> Response:
     """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`."""
-    body = json.dumps({"object": "list", "data": catalogue(context.settings)})
-    return Response(200, dict(JSON_HEADERS), body)
+    settings = context.settings
+    listed = {"object": "list", "data": catalogue(settings.models, settings.model_aliases)}
+    return Response(200, dict(JSON_HEADERS), json.dumps(listed))
 
 
 async def retrieve_model(context: Context, encoded_id: str) -> Response:
     """One entry of the catalogue; the id may hold an encoded slash. Raises NotFound (model_not_found)."""
-    model = find_model(context.settings, unquote(encoded_id))
+    settings = context.settings
+    model = find_model(unquote(encoded_id), settings.models, settings.model_aliases)
     return Response(200, dict(JSON_HEADERS), json.dumps(model))

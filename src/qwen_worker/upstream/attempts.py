@@ -19,8 +19,9 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchError, FetchTimeout, InboundResponse, OutboundRequest, Runtime
+from qwen_worker.upstream.call import target_for
 from qwen_worker.upstream.headers import upstream_headers
-from qwen_worker.upstream.rules.common import prepare_request, target_for
+from qwen_worker.upstream.rules.prepare import prepare_chat
 
 T = TypeVar("T")
 
@@ -125,7 +126,7 @@ async def _attempt(
     """One request to Qwen. Raises ProxyError for any answer that is not a usable 2xx."""
     chat, settings, runtime = exchange.chat, exchange.settings, exchange.runtime
     target = target_for(credential, settings)
-    prepared = prepare_request(chat, target)
+    prepared = prepare_chat(chat.body, chat.model, target)
     outbound = OutboundRequest(
         "POST",
         f"{credential.base_url}/chat/completions",

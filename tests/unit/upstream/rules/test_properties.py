@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.upstream.call import Target
 from qwen_worker.upstream.hosts import HostFamily
-from qwen_worker.upstream.rules.common import Target, prepare_request
+from tests.unit.upstream.rules.preparing import prepare_request
 
 TARGETS = [
     Target("oauth", "portal", "qwen3-coder-plus", {}),

@@ -9,8 +9,10 @@ from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.credential import Credential
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.upstream.call import Target, target_for
 from qwen_worker.upstream.hosts import HostFamily
-from qwen_worker.upstream.rules.common import PreparedRequest, Target, prepare_request, target_for
+from qwen_worker.upstream.rules.prepare import PreparedRequest
+from tests.unit.upstream.rules.preparing import prepare_request
 
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
 MARK = {"type": "ephemeral"}
@@ -109,7 +111,7 @@ def test_a_body_that_needs_no_change_is_the_very_bytes_that_came(family: HostFam
 
     chat = parse_chat_request(raw)
 
-    assert chat.raw is raw
+    assert chat.body.raw is raw
     assert prepare_request(chat, target(family)).body is raw
 
 
@@ -327,7 +329,7 @@ def test_open_weight_models_do_not_think_without_a_stream(
     "thinking",
     [
         {"enable_thinking": True},
-        {"reasoning_effort": "low"},
+        {"reasoning_effort": "low", "model": "qwen3-max"},
         {"model": "qwen3.6-plus"},
         {"model": "qwq-plus"},
     ],
