@@ -88,22 +88,18 @@ class Translator(Protocol):
     @property
     def error(self) -> ProxyError | None:
         """Why the answer is not whole, if it is not."""
-        ...
 
     @property
     def finish_reason(self) -> str | None:
         """How the completion ended, in the host's word."""
-        ...
 
     @property
     def usage(self) -> dict[str, Any] | None:
         """The token counts as the host told them."""
-        ...
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more of the host's may follow: its stream has ended, or an error has come."""
-        ...
 
     def feed(self, data: bytes) -> bytes:
         """What to send when `data`, cut anywhere, has arrived; may be empty."""

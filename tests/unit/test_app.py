@@ -206,7 +206,7 @@ async def test_a_body_over_the_limit_is_a_413() -> None:
 
 
 async def test_a_bug_of_ours_is_a_500_without_pythons_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("secret details")
 
     monkeypatch.setattr("qwen_worker.api.models.catalogue", broken)

@@ -9,9 +9,13 @@ from qwen_worker.models import catalogue, find_model
 
 async def list_models(context: Context) -> None:
     """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`."""
-    context.respond(json_response({"object": "list", "data": catalogue(context.settings)}))
+    settings = context.settings
+    listed = catalogue(settings.models, settings.model_aliases)
+    context.respond(json_response({"object": "list", "data": listed}))
 
 
 async def retrieve_model(context: Context) -> None:
     """One entry of the catalogue; the id may hold an encoded slash. Raises NotFound (model_not_found)."""
-    context.respond(json_response(find_model(context.settings, unquote(context.argument))))
+    settings = context.settings
+    model = find_model(unquote(context.argument), settings.models, settings.model_aliases)
+    context.respond(json_response(model))

@@ -15,12 +15,12 @@ from qwen_worker.credentials.state import CredentialState
 from qwen_worker.platform.ports import FetchError, FetchTimeout, OutboundRequest, Response, StreamBroken
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.support.background import TaskBackground
+from tests.support.chunks import DONE, FINISH, events, text
 from tests.support.clock import START_MS, VirtualClock, virtual
 from tests.support.kv import MemoryKV
 from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 from tests.support.streams import MemoryPipe, StreamResponse
-from tests.support.chunks import DONE, FINISH, events, text
 
 COMPLETION = {"id": "c1", "object": "chat.completion", "choices": []}
 THREE = {"QWEN_API_KEY": '["key-a", "key-b", "key-c"]'}

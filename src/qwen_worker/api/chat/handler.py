@@ -35,7 +35,7 @@ def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, ta
     """The request as one host takes it. Raises InvalidRequest."""
     repairer = partial(_repairer, request, errors)
     translator = repairer() if request.stream and _needs_repair(request, target) else None
-    return Prepared(PATH, prepare_chat(request.body, target), dialect, translator, repairer)
+    return Prepared(PATH, prepare_chat(request.body, request.model, target), dialect, translator, repairer)
 
 
 def _needs_repair(request: ChatRequest, target: Target) -> bool:
@@ -44,7 +44,8 @@ def _needs_repair(request: ChatRequest, target: Target) -> bool:
     Hosts that are not Qwen's own are known for oddities in tool calls; of several choices one may stay
     unfinished, which native relaying cannot tell before `[DONE]` has gone out.
     """
-    return request.has_several_choices or (request.has_tools and target.family == "other")
+    body = request.body
+    return (body.value("n") or 1) > 1 or (target.family == "other" and bool(body.value("tools")))
 
 
 def _repairer(request: ChatRequest, errors: ErrorReader) -> Translator:

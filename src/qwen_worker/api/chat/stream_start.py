@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.dialect import EventError, Relaying
-from qwen_worker.errors import ProxyError, UpstreamBlocked
+from qwen_worker.errors import UpstreamBlocked
 from qwen_worker.json_text import JsonTextError, parse
 
 if TYPE_CHECKING:
