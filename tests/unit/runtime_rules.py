@@ -123,7 +123,7 @@ def kept_future(module: Module) -> Iterator[Located]:
 
 
 def event_loop_timer(module: Module) -> Iterator[Located]:
-    """Pyodide never clears the timers of its event loop; the platform's clock waits with the runtime's own."""
+    """Pyodide never clears its event loop's timers; the platform's clock waits with the runtime's own."""
     for node in ast.walk(module.tree):
         if not isinstance(node, ast.Call):
             continue
