@@ -35,7 +35,7 @@ test-clients: setup ## run real clients against the Worker: LangChain, Vercel AI
 	.venv-clients/bin/python -m pytest tests/clients
 
 # What vermin leaves out is in platform/, which runs on Pyodide only: on Python 3.12 and newer.
-lint: setup ## check style, types, imports, and that Python 3.11 suffices
+lint: setup ## check style, types and imports
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
