@@ -31,9 +31,9 @@ class Scenario:
     kv_error_share: float = 0.02
     kv_outage: float = 15.0
     kv_storms: int = 0
-    """How often KV is in trouble for ten minutes: reads take seconds, most writes fail, some of them take effect
-    all the same; and the API revokes the newest token again and again, so that a token is replaced before it is
-    saved.
+    """How often KV is in trouble for ten minutes: reads take seconds, most writes fail, some of them take
+    effect all the same; and the API revokes the newest token again and again, so that a token is replaced
+    before it is saved.
     """
     revocations: int = 5
     new_logins: int = 1

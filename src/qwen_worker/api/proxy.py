@@ -92,23 +92,23 @@ class _Journey:
         answer = cast("WholeAnswer", opened.content)
         headers = {**self._headers(opened), "content-type": "application/json"}
         translator = opened.prepared.translator
-        if translator is None and answer.body.rest is not None:
+        if translator is None and answer.rest is not None:
             await self._pass_on(answer, headers)
         else:
             if translator is None:
-                body = answer.body.data
-            elif answer.body.rest is None:
+                body = answer.data
+            elif answer.rest is None:
                 body = json.dumps(translator.whole(answer.value)).encode()
             else:
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.body.data))
+        self._log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
         pipe = self._context.runtime.open_pipe()
         pipe.stop_observing()
-        relayed = pipe.relay(answer.body.rest, answer.body.data) if answer.body.rest is not None else None
+        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
         self._context.respond(Response(200, headers, pipe.readable))
         with suppress(StreamBroken):
             if relayed is not None:
