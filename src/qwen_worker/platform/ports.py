@@ -67,8 +67,8 @@ class OutboundRequest(NamedTuple):
     body: bytes | None = None
 
 
-RELAYED_PIECE_BYTES = 131_072
-"""The largest piece that `Pipe.relayed` returns."""
+TRANSLATE_SECONDS = 0.1
+"""How long `Pipe.translate` gathers what comes before it has it translated."""
 
 
 class Response(NamedTuple):

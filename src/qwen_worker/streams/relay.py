@@ -35,15 +35,13 @@ from qwen_worker.streams.timers import IdleWatchdog, KeepAlive
 from qwen_worker.upstream.attempts import Inspect
 
 if TYPE_CHECKING:
+    from qwen_worker.api.chat.repair import StreamRewriter
     from qwen_worker.api.chat.stream_start import Relaying
 
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
     "cache-control": "no-cache, no-transform",
 }
-
-REST_SECONDS = 0.5
-"""How long to wait, when a stream ends without a `[DONE]`, for what has not been looked at yet."""
 
 Start = tuple[BodyReader, bytes, "Relaying"]
 """Qwen's body, what has been read of it, and how to relay it."""
@@ -116,9 +114,8 @@ class StreamedCompletion:
             lambda pipe: respond(_response(pipe, {})),
             open_pipe=self._runtime.open_pipe,
             keep_alive_seconds=self._settings.keep_alive_seconds,
-            idle_seconds=self._settings.idle_timeout_seconds,
             clock=self._clock,
-            is_silent=self._is_silent,
+            patience_seconds=self._patience_seconds,
             give_up=self._give_up,
         )
 
@@ -204,23 +201,19 @@ class StreamedCompletion:
     def _relay(
         self, pipe: Pipe, reader: BodyReader, head: bytes, relaying: "Relaying"
     ) -> Coroutine[Any, Any, None]:
-        if relaying == "rewritten":
-            return self._rewrite(pipe, reader, head)
         # Begun here and now: the first event is on its way before the response begins.
-        return self._follow(pipe, pipe.relay(reader, head))
+        if relaying == "rewritten":
+            from qwen_worker.api.chat.repair import StreamRewriter
 
-    async def _follow(self, pipe: Pipe, relayed: Awaitable[None]) -> None:
-        """Watches over native relaying, and ends the stream."""
+            rewriter = StreamRewriter(include_usage=self._include_usage, now_ms=self._clock.now_ms)
+            translated = pipe.translate(reader, head, rewriter.feed, lambda: rewriter.is_over)
+            return self._rewrite(pipe, translated, rewriter)
         tail = StreamTail()
-        watch = IdleWatchdog(pipe, tail, self._settings.idle_timeout_seconds, self._clock, self._give_up)
-        failure: ProxyError | None = None
-        try:
-            await relayed
-        except StreamBroken:
-            failure = self._timed_out or _broken()
-        watch.stop()
-        while not tail.is_done and (data := await self._rest(pipe, tail)):
-            tail.feed(data)
+        return self._follow(pipe, pipe.relay(reader, head, tail.feed, lambda: tail.is_done), tail)
+
+    async def _follow(self, pipe: Pipe, relayed: Awaitable[None], tail: StreamTail) -> None:
+        """Watches over native relaying, and ends the stream."""
+        failure = await self._watched(pipe, relayed)
         end = healthy_end(tail) if failure is None else None
         if end is None:
             from qwen_worker.api.chat.stream_end import end_of_stream
@@ -230,54 +223,33 @@ class StreamedCompletion:
             await _write_last(pipe, end.closing)
         self._log_end(end.error, end.finish_reason, end.usage, tail.size_bytes)
 
-    async def _rest(self, pipe: Pipe, tail: StreamTail) -> bytes:
-        """What was relayed and has not been looked at yet; empty if that is all."""
-        if tail.size_bytes == 0:
-            return await pipe.relayed()  # the first event at least
-        rest = asyncio.ensure_future(pipe.relayed())
-        if await _done_within(rest, REST_SECONDS, self._clock):
-            return rest.result()
-        rest.cancel()
-        return b""
-
-    async def _rewrite(self, pipe: Pipe, reader: BodyReader, head: bytes) -> None:
-        from qwen_worker.api.chat.repair import StreamRewriter
-
-        pipe.stop_observing()
-        rewriter = StreamRewriter(include_usage=self._include_usage, now_ms=self._clock.now_ms)
-        watching = asyncio.ensure_future(self._watch_reads())
-        failure: ProxyError | None = None
-        piece: bytes | None = head
+    async def _watched(self, pipe: Pipe, relayed: Awaitable[None]) -> ProxyError | None:
+        """Waits until Qwen's stream has ended; what ended it, None if Qwen did."""
+        watch = IdleWatchdog(pipe, self._settings.idle_timeout_seconds, self._clock, self._give_up)
         try:
-            while piece is not None:
-                self._heard_ms = self._clock.now_ms()
-                events = rewriter.feed(piece)
-                if events:
-                    await pipe.write(events)
-                if rewriter.is_over:
-                    break
-                piece = await reader.read()
+            await relayed
         except StreamBroken:
-            failure = self._timed_out or _broken()
-        watching.cancel()
+            return self._timed_out or _broken()
+        finally:
+            watch.stop()
+        return None
+
+    async def _rewrite(self, pipe: Pipe, relayed: Awaitable[None], rewriter: "StreamRewriter") -> None:
+        """Watches over a translation, and ends the stream."""
+        failure = await self._watched(pipe, relayed)
         await _write_last(pipe, rewriter.end(failure))
         self._log_end(rewriter.error, rewriter.finish_reason, rewriter.usage, rewriter.size_bytes)
         if self._answer is not None:
             self._answer.cancel()
 
-    async def _watch_reads(self) -> None:
-        while not self._is_silent():
-            await self._clock.sleep(self._settings.idle_timeout_seconds / 4)
-        self._give_up()
-
     # --- both
 
-    def _is_silent(self) -> bool:
-        """Whether Qwen, after its headers, has been silent for too long."""
+    def _patience_seconds(self) -> float:
+        """How much longer Qwen, after its headers, may be silent."""
+        idle_seconds = self._settings.idle_timeout_seconds
         if not self._heard_ms:
-            return False
-        silent_ms = self._clock.now_ms() - self._heard_ms
-        return silent_ms >= self._settings.idle_timeout_seconds * 1000
+            return idle_seconds
+        return idle_seconds - (self._clock.now_ms() - self._heard_ms) / 1000
 
     def _give_up(self) -> None:
         """Closes the connection to Qwen, which whoever waits for it sees as broken."""
@@ -330,19 +302,3 @@ async def _write_last(pipe: Pipe, data: bytes) -> None:
     """
     await pipe.write(data)
     await asyncio.sleep(0)
-
-
-async def _done_within(task: asyncio.Task[Any], seconds: float, clock: Clock) -> bool:
-    """Waits for a task, at most so long, and leaves it alone; tells whether it is done."""
-    done = asyncio.get_running_loop().create_future()
-
-    def wake(*_: object) -> None:
-        if not done.done():
-            done.set_result(None)
-
-    timer = clock.call_later(seconds, wake)
-    task.add_done_callback(wake)
-    await done
-    timer.cancel()
-    task.remove_done_callback(wake)
-    return task.done()
