@@ -189,32 +189,14 @@ class WorkerPipe:
             await self._look()  # the head at least
         while self._branch is not None and not is_over():
             self.look()
-            if self.tells_end:
-                await cast("asyncio.Task[None]", self._looking)
-            elif not await self._has_looked():
-                return
-
-    async def _has_looked(self) -> bool:
-        """Waits for the look, for as long as it can take; tells whether it is done."""
-        looking = cast("asyncio.Task[None]", self._looking)
-        waiting = asyncio.get_running_loop().create_future()
-
-        def wake(*_: object) -> None:
-            if not waiting.done():
-                waiting.set_result(None)
-
-        proxy = create_once_callable(wake)
-        timer = js.setTimeout(proxy, int(REST_SECONDS * 1000))
-        looking.add_done_callback(wake)
-        await waiting
-        looking.remove_done_callback(wake)
-        if looking.done():
-            js.clearTimeout(timer)
-            proxy.destroy()
-            return True
-        for _ in range(REST_TURNS):
-            await asyncio.sleep(0)
-        return looking.done()
+            looking = cast("asyncio.Task[None]", self._looking)
+            heard = -1
+            while not (looking.done() or self.tells_end or heard == self.heard):
+                heard = self.heard
+                await _done_soon(looking)
+            if not (looking.done() or self.tells_end):
+                self._branch_reader.cancel()  # and with it the look, which would outlive the request
+            await looking
 
 
 class IdentityPipe(WorkerPipe):
@@ -256,3 +238,24 @@ class StandardPipe(WorkerPipe):
 
 def _ignore(_: bytes) -> None:
     """Sees what nobody wants to see."""
+
+
+async def _done_soon(task: "asyncio.Task[None]") -> None:
+    """Waits for a task, at most for REST_SECONDS and REST_TURNS, and leaves it alone."""
+    waiting = asyncio.get_running_loop().create_future()
+
+    def wake(*_: object) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    timer_proxy = create_once_callable(wake)
+    timer = js.setTimeout(timer_proxy, int(REST_SECONDS * 1000))
+    task.add_done_callback(wake)
+    await waiting
+    task.remove_done_callback(wake)
+    if task.done():
+        js.clearTimeout(timer)
+        timer_proxy.destroy()
+    else:
+        for _ in range(REST_TURNS):
+            await asyncio.sleep(0)
