@@ -7,7 +7,6 @@ started beside it and the Worker is given a login there, so that it answers with
 import json
 import os
 import queue
-import re
 import signal
 import sys
 import threading
@@ -16,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+from tools.dev_vars import parse_dev_vars
 from tools.embedded_wrangler import dev_command, dev_environment
 from tools.network import NotReady, port_is_taken, wait_for_answer
 from tools.processes import ProcessGroup
@@ -166,11 +166,11 @@ def announce(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[
 
 
 def needs_client_key() -> bool:
-    """Tells whether `.dev.vars` sets OPENAI_API_KEY, so that clients must send a key."""
+    """Tells whether `.dev.vars` sets client keys, so that clients must send one."""
     if not DEV_VARS.exists():
         return False
-    key = re.compile(r"^\s*(export\s+)?OPENAI_API_KEY\s*=\s*\S", re.MULTILINE)
-    return key.search(DEV_VARS.read_text()) is not None
+    values = parse_dev_vars(DEV_VARS.read_text()).values
+    return any(values.get(name) for name in ("CLIENT_KEYS", "OPENAI_API_KEY"))
 
 
 def instructions(url: str, *, needs_key: bool) -> str:

@@ -17,5 +17,6 @@ import qwen_worker.api.health
 import qwen_worker.config.descriptions
 import qwen_worker.credentials.oauth_source
 import qwen_worker.upstream.errors
+import qwen_worker.upstream.rules.common
 import qwen_worker.upstream.rules.dashscope
 import qwen_worker.upstream.rules.portal

@@ -98,7 +98,11 @@ class MemoryPipe:
         await asyncio.sleep(0)
 
     def relay(
-        self, source: BodyReader, head: bytes, seen: Callable[[bytes], None], is_over: Callable[[], bool]
+        self,
+        source: BodyReader,
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
     ) -> Coroutine[Any, Any, None]:
         self._seen = seen
         self._pass_on(head)

@@ -36,6 +36,7 @@ def test_a_bad_port_is_named(port: str) -> None:
     ("content", "expected"),
     [
         ("OPENAI_API_KEY=test-client-key", True),
+        ("CLIENT_KEYS=test-client-key", True),
         ("LOG_LEVEL=debug\n  export OPENAI_API_KEY = 'test-client-key'", True),
         ("OPENAI_API_KEY=", False),
         ("# OPENAI_API_KEY=test-client-key", False),

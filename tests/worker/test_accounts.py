@@ -41,7 +41,6 @@ class Accounts:
         return {
             "QWEN_CLI_AUTH": json.dumps(logins[::-1] if is_reversed else logins),
             "QWEN_API_KEY": json.dumps({**self._key, **self._members(2)}),
-            "ACCOUNT_HEADER": "on",
         }
 
     def _members(self, number: int) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class WorkerPipe:
         self._branch: Any = None
         self._branch_reader: Any = None
         self._looking: asyncio.Task[None] | None = None
-        self._seen: Callable[[bytes], None] = _ignore
+        self._seen: Callable[[bytes], None] | None = None
 
     async def write(self, data: bytes) -> None:
         try:
@@ -110,9 +110,15 @@ class WorkerPipe:
             raise StreamBroken from None
 
     def relay(
-        self, source: "BodyReader", head: bytes, seen: Callable[[bytes], None], is_over: Callable[[], bool]
+        self,
+        source: "BodyReader",
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
     ) -> Coroutine[Any, Any, None]:
         self._seen = seen
+        if seen is None:
+            self._stop_observing()
         written, body = self._begin(cast(WorkerBodyReader, source).release(), head)
         return self._relay(written, body, is_over)
 
@@ -121,9 +127,7 @@ class WorkerPipe:
     ) -> Coroutine[Any, Any, None]:
         from qwen_worker.platform.translation import Translation
 
-        if self._branch is not None:
-            self._branch.cancel()
-            self._branch = None
+        self._stop_observing()
         self._writer.releaseLock()
         translation = Translation(self, self._writable, feed, is_over)
         translation.send(feed(head))
@@ -143,6 +147,12 @@ class WorkerPipe:
     def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
         """Sends the head; what to wait for before the pipe may start, and what it is to be fed with."""
         raise NotImplementedError
+
+    def _stop_observing(self) -> None:
+        """Gives up the branch, and the memory that it takes."""
+        if self._branch is not None:
+            self._branch.cancel()
+            self._branch = None
 
     async def _relay(self, written: Any, body: Any, is_over: Callable[[], bool]) -> None:
         if written is not None:
@@ -176,10 +186,14 @@ class WorkerPipe:
                 self._branch = self._branch_reader = None
                 return
             piece = step.value.to_bytes()
-            self.heard += len(piece)
-            self._seen(piece)
+            self._show(piece)
             if len(piece) < PIECE_BYTES:
                 return
+
+    def _show(self, piece: bytes) -> None:
+        self.heard += len(piece)
+        if self._seen is not None:
+            self._seen(piece)
 
     async def _see_the_rest(self, is_over: Callable[[], bool]) -> None:
         """Shows all that went through. Where the branch does not say that it has ended, there is no more when
@@ -228,16 +242,11 @@ class StandardPipe(WorkerPipe):
         super().__init__(js.TransformStream.new())
 
     def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
-        branches = body.tee()
-        self._branch = branches[1]
-        self.heard += len(head)
-        self._seen(head)
+        if self._seen is not None:
+            body, self._branch = body.tee()
+            self._show(head)
         # What is piped before the head has been taken would take its place.
-        return self._writer.write(to_js(head)), branches[0]
-
-
-def _ignore(_: bytes) -> None:
-    """Sees what nobody wants to see."""
+        return self._writer.write(to_js(head)), body
 
 
 async def _done_soon(task: "asyncio.Task[None]") -> None:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 
 from qwen_worker.platform.ports import Clock, Pipe, StreamBroken
 
-KEEP_ALIVE = b": keep-alive\n\n"
-
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 8.0
 """What went through is looked at less and less often, since each look costs as much as ten chunks."""
@@ -19,11 +17,11 @@ LOOK_BYTES = 1_000_000
 
 
 class KeepAlive:
-    """While there is no first event: comments keep the client waiting, and Qwen must not be silent for ever.
+    """While there is no first event: keep-alives for the client, and a limit to the silence of Qwen.
 
-    `begin` begins the response with a pipe; it is called before the first comment, and never with
-    `keep_alive_seconds` 0. `patience_seconds` tells how much longer Qwen may be silent, `give_up` makes
-    whoever waits for Qwen fail.
+    `begin` begins the response with a pipe; it is called before the first keep-alive, and never with
+    `keep_alive_seconds` 0. `keep_alive` gives what is sent then. `patience_seconds` tells how much longer
+    Qwen may be silent, `give_up` makes whoever waits for Qwen fail.
     """
 
     __slots__ = (
@@ -33,6 +31,7 @@ class KeepAlive:
         "_comment_ms",
         "_give_up",
         "_has_ended",
+        "_keep_alive",
         "_keep_alive_seconds",
         "_open_pipe",
         "_opened",
@@ -45,6 +44,7 @@ class KeepAlive:
         self,
         begin: Callable[[Pipe], None],
         *,
+        keep_alive: Callable[[], bytes],
         open_pipe: Callable[[], Pipe],
         keep_alive_seconds: float,
         clock: Clock,
@@ -54,6 +54,7 @@ class KeepAlive:
         self.pipe: Pipe | None = None
         """What the client is given, once the response has begun."""
         self._begin = begin
+        self._keep_alive = keep_alive
         self._open_pipe = open_pipe
         self._keep_alive_seconds = keep_alive_seconds
         self._clock = clock
@@ -63,7 +64,7 @@ class KeepAlive:
         self._comment: asyncio.Task[None] | None = None
         self._has_ended = False
         self._comment_ms = clock.now_ms() + keep_alive_seconds * 1000
-        """When the next comment is due."""
+        """When the next keep-alive is due."""
         # What is got ready while Qwen is awaited does not hold up the first event.
         self._timer = clock.call_later(0.0, self._get_ready)
 
@@ -98,7 +99,7 @@ class KeepAlive:
 
     async def _send_comment(self, pipe: Pipe) -> None:
         try:
-            await pipe.write(KEEP_ALIVE)
+            await pipe.write(self._keep_alive())
         except StreamBroken:
             self._give_up()
             raise
@@ -107,7 +108,7 @@ class KeepAlive:
             self._wait_on()
 
     def _wait_on(self) -> None:
-        """Until the next comment, or the end of our patience if that is nearer."""
+        """Until the next keep-alive, or the end of our patience if that is nearer."""
         pause_seconds = self._patience_seconds()
         if self._keep_alive_seconds:
             pause_seconds = min(pause_seconds, (self._comment_ms - self._clock.now_ms()) / 1000)

@@ -1,4 +1,4 @@
-"""Whose turn it is: priority, fairness, conversations, rests."""
+"""Whose turn it is: priority, fairness, conversations, cooldowns."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from qwen_worker.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from tests.support.ports import VirtualClock
+from tests.support.clock import VirtualClock
 
 QUOTA = QuotaExhausted("x")
 MODEL = "qwen3-coder-plus"
@@ -29,7 +29,7 @@ class Accounts:
 
     def candidates(self, model: str = MODEL) -> list[Candidate]:
         return [
-            Candidate(name, priority, model, self.memory.standing(name))
+            Candidate(name, priority, model, self.memory.health(name))
             for name, priority in self.priorities.items()
         ]
 
@@ -48,10 +48,10 @@ class Accounts:
         return None if found is None else found.identity
 
     def fail(self, name: str, error: ProxyError, model: str = MODEL) -> None:
-        self.memory.standing(name).fails(error, model, self.clock.now_ms())
+        self.memory.health(name).record_failure(error, model, self.clock.now_ms())
 
     def succeed(self, name: str, model: str = MODEL) -> None:
-        self.memory.standing(name).works(model, self.clock.now_ms())
+        self.memory.health(name).record_success(model, self.clock.now_ms())
 
     def turn(self, conversation: int) -> str | None:
         """A request that is answered before the next one comes."""
@@ -172,7 +172,7 @@ def test_a_try_without_a_word_from_qwen_lets_another_one_try() -> None:
     accounts.fail("a", QUOTA)
     accounts.clock.advance(901)
     assert accounts.choose() == "a"
-    accounts.memory.standing("a").undecided(MODEL)
+    accounts.memory.health("a").release_probe(MODEL)
     assert accounts.choose() == "a"
 
 
@@ -204,5 +204,5 @@ def test_names_of_models_do_not_fill_the_memory() -> None:
     accounts.fail("a", QUOTA)
     for number in range(3 * MOST_MODELS):
         accounts.fail("a", NotFound("x", scope="model"), f"model-{number}")
-    assert len(accounts.memory.rests()) <= MOST_MODELS
+    assert len(accounts.memory.cooldowns()) <= MOST_MODELS
     assert accounts.choose() is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from qwen_worker.api.chat.repair import StreamRewriter
 from qwen_worker.errors import StreamFailed
-from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
 
 
 def rewrite(

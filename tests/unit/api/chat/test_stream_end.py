@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from qwen_worker.api.chat.healthy_stream import KEPT_BYTES, StreamEnd, StreamTail, healthy_end
+
 from qwen_worker.api.chat.stream_end import end_of_stream
 from qwen_worker.errors import StreamFailed
-from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
 
 BROKEN = StreamFailed("The connection broke.")
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-
 from qwen_worker.api.chat.healthy_stream import is_healthy_start
+
 from qwen_worker.api.chat.stream_start import Relaying, classify_first_event
 from qwen_worker.errors import ProxyError
-from tests.unit.upstream.chunks import DONE, USAGE_CHUNK, chunk, event, text
+from tests.support.chunks import DONE, USAGE_CHUNK, chunk, event, text
 
 THROTTLED = {"code": "Throttling.RateQuota", "message": "Requests rate limit exceeded."}
 
