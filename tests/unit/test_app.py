@@ -229,7 +229,7 @@ async def test_the_debug_log_tells_the_story_without_secrets_or_prompts() -> Non
         "base URL resolved",
         "upstream request",
         "upstream response",
-        "usage",
+        "completion ended",
     ):
         assert event in told
     for secret in ("client-key-1", "upstream-key-1", "a private question", "an answer"):

@@ -106,7 +106,7 @@ def in_stream_error(response: httpx.Response) -> dict[str, Any]:
 
 
 def usage_line(worker: DirectWorker, response: httpx.Response) -> dict[str, Any]:
-    return worker.log.wait_for("usage", request_id=response.headers["x-request-id"])
+    return worker.log.wait_for("stream ended", request_id=response.headers["x-request-id"])
 
 
 # --- the beginning
@@ -430,7 +430,7 @@ def test_one_line_tells_what_became_of_a_stream(streaming_worker: DirectWorker) 
 
     line = usage_line(streaming_worker, response)
 
-    assert streaming_worker.events("usage", request_id=request_id) == [line]
+    assert streaming_worker.events("stream ended", request_id=request_id) == [line]
     assert line["usage"]["completion_tokens"] > 0
     assert line["finish_reason"] == "stop"
     assert line["bytes"] == len(relayed(response).encode())

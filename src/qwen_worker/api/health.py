@@ -38,15 +38,13 @@ async def health(context: Context) -> None:
     context.respond(json_response(body, cache_control="no-store"))
 
 
-async def welcome(context: Context) -> None:
+async def welcome(context: Context, endpoints: list[str]) -> None:
     """Tells a person who opens the URL what this is."""
-    from qwen_worker.api.routes import endpoint_names  # which lists this handler
-
     body = {
         "name": "qwen-worker",
         "version": __version__,
         "description": "OpenAI-compatible gateway to Qwen. Use this URL followed by /v1 as the base URL.",
-        "endpoints": endpoint_names(),
+        "endpoints": endpoints,
         "authentication": "Authorization: Bearer <key>" if context.settings.client_keys else "none",
     }
     context.respond(json_response(body, indent=2))

@@ -14,7 +14,7 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from qwen_worker.api.context import Context
 from qwen_worker.api.passed_headers import passed_headers
@@ -29,7 +29,9 @@ from qwen_worker.streams.writing import write_last
 from qwen_worker.upstream.attempts import ATTEMPTS, Exchange, Opened, open_on_account
 from qwen_worker.upstream.call import Call
 from qwen_worker.upstream.first_event import StreamStart
-from qwen_worker.upstream.whole_answer import WholeAnswer
+
+if TYPE_CHECKING:
+    from qwen_worker.upstream.whole_answer import WholeAnswer
 
 STREAM_HEADERS = {
     "content-type": "text/event-stream; charset=utf-8",
@@ -88,7 +90,7 @@ class _Journey:
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
         opened = await self._open()
-        answer = cast(WholeAnswer, opened.content)
+        answer = cast("WholeAnswer", opened.content)
         headers = {**self._headers(opened), "content-type": "application/json"}
         translator = opened.prepared.translator
         if translator is None and answer.body.rest is not None:
@@ -103,7 +105,7 @@ class _Journey:
             self._context.respond(Response(200, headers, body))
         self._log_end("completion ended", answer.completion, len(answer.body.data))
 
-    async def _pass_on(self, answer: WholeAnswer, headers: dict[str, str]) -> None:
+    async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
         pipe = self._context.runtime.open_pipe()
         relayed = pipe.relay(answer.body.rest, answer.body.data) if answer.body.rest is not None else None

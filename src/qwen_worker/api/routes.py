@@ -18,7 +18,7 @@ ErrorBody = Callable[[ProxyError, str], str]
 async def _welcome(context: Context) -> None:
     from qwen_worker.api.health import welcome
 
-    await welcome(context)
+    await welcome(context, endpoint_names())
 
 
 async def _health(context: Context) -> None:

@@ -98,9 +98,9 @@ class Pipe(Protocol):
         """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
         the source.
 
-        `seen` is given the bytes that went through, `head` too: after each `look`, and all that are left before
-        this returns or raises; None: nothing is kept for it. `is_over` tells whether what was seen is all that
-        there can be.
+        `seen` is given the bytes that went through, `head` too: after each `look`, and all that are left
+        before this returns or raises; None: nothing is kept for it. `is_over` tells whether what was seen is
+        all that there can be.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled.
         """

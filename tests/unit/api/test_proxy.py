@@ -19,8 +19,8 @@ from qwen_worker.upstream.call import Call, Prepared
 from qwen_worker.upstream.error_reader import ErrorReader
 from tests.support.accounts import new_pool
 from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
-from tests.support.clock import VirtualClock, virtual
-from tests.support.ports import START_MS, LogRecorder, ScriptedFetcher, ScriptedRequest, make_runtime
+from tests.support.clock import START_MS, VirtualClock, virtual
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, make_runtime
 from tests.support.responses import response_of
 from tests.support.streams import MemoryPipe, StreamResponse
 

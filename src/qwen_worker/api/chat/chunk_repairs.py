@@ -12,7 +12,7 @@ class ChunkRepairs:
     __slots__ = ("_tool_calls",)
 
     def __init__(self) -> None:
-        self._tool_calls: dict[Any, _ToolCalls] = {}
+        self._tool_calls: dict[int, _ToolCalls] = {}
 
     def apply(self, chunk: dict[str, Any]) -> bool:
         """Mends a chunk in place; whether there was anything to mend."""
@@ -24,7 +24,8 @@ class ChunkRepairs:
         return is_changed
 
     def _apply_to_choice(self, choice: dict[str, Any]) -> bool:
-        calls = self._tool_calls.setdefault(choice.get("index"), _ToolCalls())
+        index = choice.get("index")
+        calls = self._tool_calls.setdefault(index if isinstance(index, int) else 0, _ToolCalls())
         is_changed = void_empty_finish_reason(choice)
         delta = choice.get("delta")
         fragments = delta.get("tool_calls") if isinstance(delta, dict) else None
