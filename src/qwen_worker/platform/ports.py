@@ -60,8 +60,8 @@ class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
 
 
-RELAYED_PIECE_BYTES = 131_072
-"""The largest piece that `Pipe.relayed` returns."""
+TRANSLATE_SECONDS = 0.1
+"""How long `Pipe.translate` gathers what comes before it has it translated."""
 
 
 class Response(NamedTuple):
