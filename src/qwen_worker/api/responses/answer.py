@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from qwen_worker.api.responses.item_ids import Ids
+from qwen_worker.api.responses.item_ids import Ids, Kind
 from qwen_worker.api.responses.output_items import (
     call_item,
     complete_arguments,
+    is_complete,
     message_item,
     reasoning_item,
     text_part,
@@ -24,8 +25,7 @@ def whole_response(
     choice = choices[0] if isinstance(choices, list) and choices else None
     choice = choice if isinstance(choice, dict) else {}
     message = choice.get("message")
-    finish_reason = choice.get("finish_reason")
-    reason = incomplete_reason(finish_reason if isinstance(finish_reason, str) else None)
+    reason = incomplete_reason(choice.get("finish_reason"))
     return {
         **response_head(ids.response, model, now_ms),
         **asked.echo,
@@ -53,7 +53,7 @@ def response_head(response_id: str, model: str, now_ms: int) -> dict[str, Any]:
     }
 
 
-def incomplete_reason(finish_reason: str | None) -> str | None:
+def incomplete_reason(finish_reason: Any) -> str | None:
     """Why a response is incomplete, by chat's finish reason; None if it is not."""
     if finish_reason == "length":
         return "max_output_tokens"
@@ -104,34 +104,54 @@ def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _output(message: dict[str, Any], choice: dict[str, Any], asked: Asked, ids: Ids) -> list[dict[str, Any]]:
+    """The items in the order in which a stream would have them: reasoning, message, calls."""
+
+    def item_id(kind: Kind, text: str) -> str:
+        return ids.carrying(kind, text) if asked.carries_texts else ids.plain(kind)
+
+    is_cut = incomplete_reason(choice.get("finish_reason")) is not None
     items: list[dict[str, Any]] = []
-    reasoning = reasoning_of(message)
+    reasoning, text, refusal = reasoning_of(message), text_of(message.get("content")), message.get("refusal")
     if reasoning:
-        item_id = ids.carrying("rs", reasoning) if asked.carries_texts else ids.plain("rs")
-        items.append(reasoning_item(item_id, "completed", reasoning))
-    text, refusal = text_of(message.get("content")), message.get("refusal")
-    parts = [text_part("output_text", text, logprobs_of(choice))] if text else []
+        items.append(reasoning_item(item_id("rs", reasoning), "completed", reasoning))
+    if text:
+        part = text_part("output_text", text, logprobs_of(choice))
+        items.append(message_item(item_id("msg", text), "completed", [part]))
     if isinstance(refusal, str) and refusal:
-        parts.append(text_part("refusal", refusal, []))
-    is_cut = choice.get("finish_reason") == "length"
-    calls = [] if is_cut and not message.get("tool_calls") else calls_of(message)
-    if parts:
-        said = "".join(part.get("text") or part.get("refusal") or "" for part in parts)
-        item_id = ids.carrying("msg", said) if asked.carries_texts else ids.plain("msg")
-        items.append(message_item(item_id, "incomplete" if is_cut and not calls else "completed", parts))
+        part = text_part("refusal", refusal, [])
+        items.append(message_item(item_id("msg", refusal), "completed", [part]))
+    items += _calls(message, asked, ids, is_cut=is_cut)
+    if is_cut and items and "call_id" not in items[-1]:
+        items[-1]["status"] = "incomplete"
+    return items
+
+
+def _calls(message: dict[str, Any], asked: Asked, ids: Ids, *, is_cut: bool) -> list[dict[str, Any]]:
+    """The calls. In an answer that was cut off, unfinished arguments stay as they are, so that no client takes
+    the call for one without arguments.
+    """
+    items: list[dict[str, Any]] = []
     used: set[str] = set()
-    for call in calls:
-        function = call.get("function")
+    for call in calls_of(message):
+        function, call_id = call.get("function"), call.get("id")
         name = function.get("name") if isinstance(function, dict) else None
-        if isinstance(function, dict) and isinstance(name, str) and name:
-            arguments = function.get("arguments")
-            call_id = call.get("id")
-            if not isinstance(call_id, str) or not call_id or call_id in used:
-                call_id = ids.plain("call")
-            used.add(call_id)
-            tool = asked.tools.tool_of(name)
-            said = complete_arguments(arguments if isinstance(arguments, str) else "")
-            items.append(call_item(ids.plain("fc"), "completed", tool, call_id, said))
+        if not isinstance(function, dict) or not isinstance(name, str) or not name:
+            continue
+        if not isinstance(call_id, str) or not call_id or call_id in used:
+            call_id = ids.plain("call")
+        used.add(call_id)
+        arguments = function.get("arguments")
+        arguments = arguments if isinstance(arguments, str) else ""
+        is_whole = not is_cut or is_complete(arguments)
+        items.append(
+            call_item(
+                ids.plain("fc"),
+                "completed" if is_whole else "incomplete",
+                asked.tools.tool_of(name),
+                call_id,
+                complete_arguments(arguments) if is_whole else arguments,
+            )
+        )
     return items
 
 

@@ -29,9 +29,8 @@ def _code(error: ProxyError) -> str:
         return "rate_limit_exceeded"
     if error.code == "context_length_exceeded":
         return error.code
-    return (
-        "invalid_prompt" if isinstance(error, InvalidRequest | NotFound | PayloadTooLarge) else "server_error"
-    )
+    is_final = isinstance(error, InvalidRequest | NotFound | PayloadTooLarge)
+    return "invalid_prompt" if is_final else "server_error"
 
 
 def _message(error: ProxyError) -> str:

@@ -63,6 +63,11 @@ def custom_input(arguments: str) -> str:
     return text if isinstance(text, str) else arguments if value else ""
 
 
+def is_complete(arguments: str) -> bool:
+    """Whether the arguments of a call are whole: nothing can be added to a JSON object."""
+    return json_object(arguments) is not None
+
+
 def json_object(text: str) -> dict[str, Any] | None:
     """The JSON object that `text` is, or None."""
     try:

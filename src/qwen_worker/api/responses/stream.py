@@ -194,7 +194,7 @@ class ResponsesTranslator:
         self._events.add(f"response.{status}", f'"response":{self._response(ended, output)}')
 
     def _response(self, fields: dict[str, Any], output: str = "") -> str:
-        """The JSON of the response as it is now. The echoed parameters, which can be long, are spelled once."""
+        """The response as JSON. The echoed parameters, which can be long, are spelled once for all events."""
         return f"{dumps(fields)[:-1]},{output}{self._echo}"
 
 

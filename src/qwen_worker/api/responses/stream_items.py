@@ -9,7 +9,6 @@ from qwen_worker.api.responses.output_items import (
     call_item,
     complete_arguments,
     custom_input,
-    json_object,
     message_item,
     reasoning_item,
     text_part,
@@ -47,6 +46,8 @@ class Item(Protocol):
 
     id: str
     is_call: bool
+    logprobs: list[Any]
+    """Of a message: the log probabilities of its text so far."""
 
     def open(self, events: Events) -> None:
         """Announces the item."""
@@ -61,11 +62,27 @@ class Item(Protocol):
         """The item itself."""
 
 
-class _Base:
+def message(item_id: str, output_index: int, kind: TextKind) -> Item:
+    """A message of one part: text, or a refusal."""
+    return _Message(item_id, output_index, kind)
+
+
+def reasoning(item_id: str, output_index: int) -> Item:
+    """Reasoning. It streams as a summary, which most clients show; as itself it comes at once, at the end."""
+    return _Reasoning(item_id, output_index)
+
+
+def call(item_id: str, output_index: int, tool: Tool, call_id: str) -> Item:
+    """A call of a function, or of a custom tool, whose input can only be told from the whole arguments."""
+    return _Call(item_id, output_index, tool, call_id)
+
+
+class _Item:
     """What all items have in common: the place in the output, and the events around the others."""
 
     def __init__(self, item_id: str, output_index: int) -> None:
         self.id = item_id
+        self.logprobs: list[Any] = []
         self._place = f'"item_id":"{item_id}","output_index":{output_index}'
         self._index = f'"output_index":{output_index}'
 
@@ -78,9 +95,7 @@ class _Base:
         return text
 
 
-class MessageItem(_Base):
-    """A message of one part: text, or a refusal."""
-
+class _Message(_Item):
     is_call = False
 
     def __init__(self, item_id: str, output_index: int, kind: TextKind) -> None:
@@ -88,7 +103,6 @@ class MessageItem(_Base):
         self._part_place = f'{self._place},"content_index":0'
         self._kind = kind
         self._event = f"response.{kind}"
-        self.logprobs: list[Any] = []
         self._sent_logprobs = 0
 
     def open(self, events: Events) -> None:
@@ -115,9 +129,7 @@ class MessageItem(_Base):
         return message_item(self.id, status, [text_part(self._kind, text, self.logprobs)])
 
 
-class ReasoningItem(_Base):
-    """Reasoning. It streams as a summary, which most clients show; as itself it comes at once, at the end."""
-
+class _Reasoning(_Item):
     is_call = False
 
     def open(self, events: Events) -> None:
@@ -149,9 +161,7 @@ class ReasoningItem(_Base):
         return reasoning_item(self.id, status, text)
 
 
-class CallItem(_Base):
-    """A call of a function, or of a custom tool, whose input can only be told from the whole arguments."""
-
+class _Call(_Item):
     is_call = True
 
     def __init__(self, item_id: str, output_index: int, tool: Tool, call_id: str) -> None:
@@ -184,8 +194,3 @@ class CallItem(_Base):
 
     def whole(self, text: str, status: Status) -> dict[str, Any]:
         return call_item(self.id, status, self._tool, self._call_id, text)
-
-
-def is_complete(arguments: str) -> bool:
-    """Whether the arguments of a call are whole: nothing can be added to a JSON object."""
-    return json_object(arguments) is not None

@@ -7,16 +7,8 @@ comes for another item than the open one waits, unless the open one is known to 
 from typing import Any
 
 from qwen_worker.api.responses.item_ids import Ids
-from qwen_worker.api.responses.output_items import TextKind, reasoning_item
-from qwen_worker.api.responses.stream_items import (
-    CallItem,
-    Events,
-    Item,
-    MessageItem,
-    ReasoningItem,
-    dumps,
-    is_complete,
-)
+from qwen_worker.api.responses.output_items import TextKind, is_complete, reasoning_item
+from qwen_worker.api.responses.stream_items import Events, Item, call, dumps, message, reasoning
 from qwen_worker.api.responses.tools import Tools
 
 
@@ -74,7 +66,7 @@ class StreamOutput:
         """More of what the model says."""
         growing = self._growing_text(kind)
         growing.fresh.append(text)
-        if logprobs and isinstance(growing.item, MessageItem):
+        if logprobs:
             growing.item.logprobs += logprobs
 
     def add_call(self, delta: dict[str, Any]) -> None:
@@ -83,14 +75,14 @@ class StreamOutput:
         function = function if isinstance(function, dict) else {}
         name, arguments = function.get("name"), function.get("arguments")
         name = name if isinstance(name, str) else ""
-        call = self._call_of(delta, name)
-        if call.growing is None and name:
-            index = self._next_index()
-            item = CallItem(self._ids.plain("fc"), index, self._tools.tool_of(name), call.id)
-            call.growing = self._append(item, "call")
-            call.growing.fresh += call.arguments
+        known = self._call_of(delta, name)
+        if known.growing is None and name:
+            tool = self._tools.tool_of(name)
+            item = call(self._ids.plain("fc"), self._next_index(), tool, known.id)
+            known.growing = self._append(item, "call")
+            known.growing.fresh += known.arguments
         if isinstance(arguments, str) and arguments:
-            (call.arguments if call.growing is None else call.growing.fresh).append(arguments)
+            (known.arguments if known.growing is None else known.growing.fresh).append(arguments)
 
     def flush(self) -> None:
         """Sends what has come for the open item, as one event, and closes it if it is over."""
@@ -146,9 +138,9 @@ class StreamOutput:
             return self._items[-1]
         index = self._next_index()
         if kind == "reasoning":
-            return self._append(ReasoningItem(self._ids.plain("rs"), index), kind)
+            return self._append(reasoning(self._ids.plain("rs"), index), kind)
         part: TextKind = "refusal" if kind == "refusal" else "output_text"
-        return self._append(MessageItem(self._ids.plain("msg"), index, part), kind)
+        return self._append(message(self._ids.plain("msg"), index, part), kind)
 
     def _append(self, item: Item, kind: str) -> _Growing:
         growing = _Growing(item, kind)
