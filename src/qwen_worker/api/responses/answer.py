@@ -127,7 +127,7 @@ def _output(message: dict[str, Any], choice: dict[str, Any], asked: Asked, ids: 
 
 
 def _calls(message: dict[str, Any], asked: Asked, ids: Ids, *, is_cut: bool) -> list[dict[str, Any]]:
-    """The calls. In an answer that was cut off, unfinished arguments stay as they are, so that no client takes
+    """The calls. In an answer that was cut off, unfinished arguments stay as they are: clients must not take
     the call for one without arguments.
     """
     items: list[dict[str, Any]] = []

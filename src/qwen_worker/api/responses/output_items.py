@@ -34,12 +34,15 @@ def reasoning_item(item_id: str, status: Status, text: str) -> dict[str, Any]:
 
 
 def call_item(item_id: str, status: Status, tool: Tool, call_id: str, arguments: str) -> dict[str, Any]:
-    """A call of a function or of a custom tool, under the names that the client gave it."""
+    """A call of a function or of a custom tool, under the names that the client gave it.
+
+    The input of a custom tool can only be told from whole arguments.
+    """
     item: dict[str, Any] = {"id": item_id, "status": status, "call_id": call_id, "name": tool.name}
     if tool.namespace is not None:
         item["namespace"] = tool.namespace
     if tool.kind == "custom":
-        return {**item, "type": "custom_tool_call", "input": custom_input(arguments)}
+        return {**item, "type": "custom_tool_call", "input": custom_input(arguments) if status == "completed" else ""}
     return {**item, "type": "function_call", "arguments": arguments}
 
 

@@ -180,7 +180,8 @@ class _Call(_Item):
         arguments = complete_arguments(text)
         if self._tool.kind == "custom":
             said = dumps(custom_input(arguments))
-            events.add("response.custom_tool_call_input.delta", f'{self._place},"delta":{said}')
+            if said != '""':
+                events.add("response.custom_tool_call_input.delta", f'{self._place},"delta":{said}')
             events.add("response.custom_tool_call_input.done", f'{self._place},"input":{said}')
         else:
             if arguments != text:
