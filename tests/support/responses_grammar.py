@@ -15,7 +15,16 @@ _response_model: TypeAdapter[Any] = TypeAdapter(Response)
 
 RESPONSE_FIELDS = frozenset(
     (
-        *("id", "object", "created_at", "completed_at", "status", "background", "error", "incomplete_details"),
+        *(
+            "id",
+            "object",
+            "created_at",
+            "completed_at",
+            "status",
+            "background",
+            "error",
+            "incomplete_details",
+        ),
         *("instructions", "max_output_tokens", "max_tool_calls", "model", "output", "parallel_tool_calls"),
         *("previous_response_id", "prompt_cache_key", "reasoning", "safety_identifier", "service_tier"),
         *("store", "temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p", "truncation"),
@@ -109,9 +118,7 @@ class Stream(NamedTuple):
 
     @property
     def text(self) -> str:
-        return "".join(
-            part.get("text", "") for item in self.items("message") for part in item["content"]
-        )
+        return "".join(part.get("text", "") for item in self.items("message") for part in item["content"])
 
     @property
     def reasoning(self) -> str:
@@ -203,7 +210,8 @@ def _check_items(events: list[dict[str, Any]], response: dict[str, Any]) -> None
     unfinished: list[dict[str, Any]] = []
     while position < len(events):
         end = next(
-            (p for p in range(position, len(events)) if events[p]["type"] == "response.output_item.done"), None
+            (p for p in range(position, len(events)) if events[p]["type"] == "response.output_item.done"),
+            None,
         )
         group = events[position:] if end is None else events[position : end + 1]
         assert [event["output_index"] for event in group] == [len(done)] * len(group)
@@ -225,7 +233,7 @@ def _check_item(group: list[dict[str, Any]], *, is_done: bool) -> dict[str, Any]
     """An item's events. Returns the item as it is at the end."""
     first, *body = group
     assert first["type"] == "response.output_item.added"
-    start = first["item"]
+    start: dict[str, Any] = first["item"]
     last = body.pop()["item"] if is_done else None
     assert {event["item_id"] for event in body} <= {start["id"]}
     kind = start["type"]
@@ -259,7 +267,9 @@ def _check_order(body: list[dict[str, Any]], order: tuple[str, ...], *, is_done:
     assert types == []
 
 
-def _item_of(start: dict[str, Any], body: list[dict[str, Any]], kind: str, *, is_done: bool) -> dict[str, Any]:
+def _item_of(
+    start: dict[str, Any], body: list[dict[str, Any]], kind: str, *, is_done: bool
+) -> dict[str, Any]:
     """The item that the deltas make; what `done` events say is the same."""
     deltas: dict[str, str] = {}
     logprobs: list[Any] = []

@@ -118,7 +118,8 @@ def _file(part: dict[str, Any], where: str) -> dict[str, Any]:
 def _text_of(data: str) -> str | None:
     """The text in base64, alone or in a data URL; None if it is no text."""
     try:
-        text = a2b_base64(data.partition(",")[2] if data.startswith("data:") else data).decode()
+        encoded = data.partition(",")[2] if data.startswith("data:") else data
+        text = a2b_base64("".join(encoded.split()), strict_mode=True).decode()
     except (BadBase64, ValueError):
         return None
     return None if "\0" in text or text.startswith("%PDF-") else text

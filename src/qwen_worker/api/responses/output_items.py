@@ -42,7 +42,8 @@ def call_item(item_id: str, status: Status, tool: Tool, call_id: str, arguments:
     if tool.namespace is not None:
         item["namespace"] = tool.namespace
     if tool.kind == "custom":
-        return {**item, "type": "custom_tool_call", "input": custom_input(arguments) if status == "completed" else ""}
+        said = custom_input(arguments) if status == "completed" else ""
+        return {**item, "type": "custom_tool_call", "input": said}
     return {**item, "type": "function_call", "arguments": arguments}
 
 

@@ -212,9 +212,10 @@ def _named(choice: dict[str, Any], tools: Tools, where: str) -> list[str]:
     if kind == "namespace":
         return [function for function, tool in tools.by_function.items() if tool.namespace == name]
     namespace = choice.get("namespace")
-    return [
+    found = [
         function
         for function, tool in tools.by_function.items()
-        if kind in ("function", "custom")
-        and (function == name or (tool.name == name and namespace in (None, tool.namespace)))
-    ][:1]
+        if kind in ("function", "custom") and tool.name == name and namespace in (None, tool.namespace)
+    ]
+    # A client may also use the name under which it saw the function called.
+    return found[:1] or [function for function in tools.by_function if function == name]

@@ -48,7 +48,8 @@ def test_equal_texts_of_two_responses_have_different_ids() -> None:
 
 def incompressible(size: int) -> str:
     """Text of which deflating saves a quarter at most."""
-    state, out = 1, []
+    state = 1
+    out: list[str] = []
     while len(out) * 8 < size:
         state = state * 6364136223846793005 % 2**64
         out.append(base64.b64encode(state.to_bytes(8, "big"))[:8].decode())

@@ -16,9 +16,7 @@ ANSWER = {"role": "assistant", "content": "Hello", "reasoning_content": "Hm"}
 
 def referring(output: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The next turn as the AI SDK sends it: text and reasoning as references only, calls whole."""
-    return [
-        item if "call_id" in item else {"type": "item_reference", "id": item["id"]} for item in output
-    ]
+    return [item if "call_id" in item else {"type": "item_reference", "id": item["id"]} for item in output]
 
 
 def messages(*items: dict[str, Any]) -> list[dict[str, Any]]:
@@ -31,9 +29,9 @@ def whole(**fields: Any) -> list[dict[str, Any]]:
     message = {"role": "assistant", "content": "Hello", "reasoning_content": "Hm"}
     completion = {"choices": [{"message": message, "finish_reason": "stop"}]}
     about = to_chat({"input": "Hi", **fields}).asked
-    output: list[dict[str, Any]] = whole_response(
-        completion, about, ids=Ids(SEED), model=MODEL, now_ms=0
-    )["output"]
+    output: list[dict[str, Any]] = whole_response(completion, about, ids=Ids(SEED), model=MODEL, now_ms=0)[
+        "output"
+    ]
     return output
 
 
@@ -46,7 +44,7 @@ def test_the_short_form_of_a_reference() -> None:
 
 
 def test_references_to_a_stream_are_its_text() -> None:
-    chunks = (thought("Hm"), text("Hel"), text("lo"), call(0, "{}", id="c", name="look"), END)
+    chunks = (thought("Hm"), text("Hel"), text("lo"), call(0, "{}", call_id="c", name="look"), END)
     output = translate(*chunks, about=asked(store=None), refers_back=True).response["output"]
     result = {"type": "function_call_output", "call_id": "c", "output": "done"}
     said, tool = messages(*referring(output), result)

@@ -1,4 +1,4 @@
-"""Bugs that users reported of other translators (apis-on-the-wire, section 5): what they saw, and the number."""
+"""Bugs that users reported of other translators, by their numbers in apis-on-the-wire, section 5."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ PATCH = {
 
 
 def test_1_the_tool_was_called_again_and_again_without_arguments() -> None:
-    stream = translate(call(0, '{"city": "Rome"}', id="c", name="weather"), finish("tool_calls") + DONE)
+    stream = translate(call(0, '{"city": "Rome"}', call_id="c", name="weather"), finish("tool_calls") + DONE)
 
     assert arguments_of(stream.items("function_call")[0]) == {"city": "Rome"}
 
@@ -55,7 +55,7 @@ def test_4_no_text_at_all_arrived() -> None:
 
 
 def test_5_an_empty_text_came_before_each_tool_call() -> None:
-    chunks = (delta(role="assistant", content=""), call(0, "{}", id="c", name="f"), finish("stop"), DONE)
+    chunks = (delta(role="assistant", content=""), call(0, "{}", call_id="c", name="f"), finish("stop"), DONE)
     stream = translate(*chunks)
 
     assert [item["type"] for item in stream.response["output"]] == ["function_call"]
@@ -81,7 +81,7 @@ def test_7_the_client_counted_no_tokens_and_never_compacted() -> None:
 
 def test_8_text_part_not_found() -> None:
     """The strict reader refuses to see an item closed that was not opened."""
-    for chunks in ([], [text("")], [call(0, "{}", id="c", name="f")], [thought("a")]):
+    for chunks in ([], [text("")], [call(0, "{}", call_id="c", name="f")], [thought("a")]):
         translate(*chunks, END)
 
 
@@ -89,7 +89,7 @@ def test_9_unsupported_call_of_a_tool_in_a_namespace() -> None:
     translated = to_chat({"input": "Hi", "tools": [NAMESPACE]})
     [tool] = translated.chat["tools"]
     name = tool["function"]["name"]
-    chunks = (call(0, '{"target": "x"}', id="c", name=name), finish("tool_calls") + DONE)
+    chunks = (call(0, '{"target": "x"}', call_id="c", name=name), finish("tool_calls") + DONE)
     [item] = translate(*chunks, about=translated.asked).items("function_call")
 
     assert (item["name"], item["namespace"]) == ("close_agent", "multi_agent_v1")
@@ -112,7 +112,7 @@ def test_10_one_unknown_tool_failed_the_whole_request(kind: str) -> None:
 
 
 def test_11_apply_patch_was_aborted() -> None:
-    chunks = (call(0, '{"input": "*** Begin Patch"}', id="c", name="apply_patch"), finish("tool_calls"))
+    chunks = (call(0, '{"input": "*** Begin Patch"}', call_id="c", name="apply_patch"), finish("tool_calls"))
     [item] = translate(*chunks, DONE, about=asked(tools=[PATCH])).response["output"]
 
     assert (item["type"], item["input"]) == ("custom_tool_call", "*** Begin Patch")
@@ -126,7 +126,7 @@ def test_11_the_model_did_not_know_how_to_write_a_patch() -> None:
 
 
 def test_12_a_custom_tool_call_came_with_the_events_of_a_function_call() -> None:
-    chunks = (call(0, '{"input": "x"}', id="c", name="apply_patch"), finish("tool_calls"), DONE)
+    chunks = (call(0, '{"input": "x"}', call_id="c", name="apply_patch"), finish("tool_calls"), DONE)
     types = translate(*chunks, about=asked(tools=[PATCH])).types
 
     assert "response.custom_tool_call_input.done" in types
@@ -135,14 +135,14 @@ def test_12_a_custom_tool_call_came_with_the_events_of_a_function_call() -> None
 
 def test_13_a_broken_stream_ran_the_tool_without_arguments() -> None:
     for end in (b"", DONE, USAGE_CHUNK + DONE):
-        stream = translate(call(0, "", id="c", name="delete_all"), end)
+        stream = translate(call(0, "", call_id="c", name="delete_all"), end)
 
         assert stream.response["status"] == "failed"
         assert "response.output_item.done" not in stream.types
 
 
 def test_14_the_final_response_was_empty() -> None:
-    output = translate(thought("a"), text("b"), call(0, "{}", id="c", name="f"), END).response["output"]
+    output = translate(thought("a"), text("b"), call(0, "{}", call_id="c", name="f"), END).response["output"]
 
     assert [item["type"] for item in output] == ["reasoning", "message", "function_call"]
 

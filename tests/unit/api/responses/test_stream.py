@@ -98,9 +98,9 @@ def test_reasoning_and_text_of_one_chunk_are_two_items() -> None:
 
 def test_a_call_is_streamed() -> None:
     stream = translate(
-        call(0, "", id="call_a", name="look"),
-        call(0, '{"at":', id=""),
-        call(0, ' "x"}', id=""),
+        call(0, "", call_id="call_a", name="look"),
+        call(0, '{"at":', call_id=""),
+        call(0, ' "x"}', call_id=""),
         finish("tool_calls") + DONE,
     )
 
@@ -111,8 +111,8 @@ def test_a_call_is_streamed() -> None:
 
 def test_parallel_calls_come_one_after_the_other() -> None:
     stream = translate(
-        call(0, '{"n":', id="call_a", name="one"),
-        call(1, '{"n":', id="call_b", name="two"),
+        call(0, '{"n":', call_id="call_a", name="one"),
+        call(1, '{"n":', call_id="call_b", name="two"),
         call(0, "1}"),
         call(1, "2}"),
         finish("tool_calls") + DONE,
@@ -125,7 +125,7 @@ def test_a_call_whose_arguments_are_whole_is_done_when_the_next_one_begins() -> 
     stream = translator()
 
     out = stream.feed(
-        call(0, '{"n":1}', id="call_a", name="one") + call(1, '{"n"', id="call_b", name="two")
+        call(0, '{"n":1}', call_id="call_a", name="one") + call(1, '{"n"', call_id="call_b", name="two")
     )
 
     done = [each for each in split_events(out) if each["type"] == "response.output_item.done"]
@@ -135,9 +135,9 @@ def test_a_call_whose_arguments_are_whole_is_done_when_the_next_one_begins() -> 
 def test_text_before_between_and_after_calls_keeps_its_order() -> None:
     stream = translate(
         text("a"),
-        call(0, "{}", id="x", name="f"),
+        call(0, "{}", call_id="x", name="f"),
         text("b"),
-        call(1, "{}", id="y", name="f"),
+        call(1, "{}", call_id="y", name="f"),
         text("c"),
         END,
     )
@@ -155,11 +155,11 @@ def test_text_before_between_and_after_calls_keeps_its_order() -> None:
 @pytest.mark.parametrize(
     ("chunks", "ids"),
     [
-        ([call(None, "{}", id="a", name="f"), call(None, "{}", id="b", name="f")], ["a", "b"]),
-        ([call(0, "{}", id="a", name="f"), call(0, "{}", id="b", name="f")], ["a", "b"]),
-        ([call(None, '{"x"', id="a", name="f"), call(None, ":1}")], ["a"]),
-        ([call(0, '{"x"', id="a", name="f"), call(0, ":1}", id="a", name="f")], ["a"]),
-        ([call(0, '{"x"', id="a", name="f"), call(0, ":1}", id="other")], ["a"]),
+        ([call(None, "{}", call_id="a", name="f"), call(None, "{}", call_id="b", name="f")], ["a", "b"]),
+        ([call(0, "{}", call_id="a", name="f"), call(0, "{}", call_id="b", name="f")], ["a", "b"]),
+        ([call(None, '{"x"', call_id="a", name="f"), call(None, ":1}")], ["a"]),
+        ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="a", name="f")], ["a"]),
+        ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="other")], ["a"]),
     ],
 )
 def test_calls_are_told_apart_by_what_hosts_send(chunks: list[bytes], ids: list[str]) -> None:
@@ -172,14 +172,17 @@ def test_calls_are_told_apart_by_what_hosts_send(chunks: list[bytes], ids: list[
 
 def test_a_call_without_an_id_or_with_another_ones_gets_its_own() -> None:
     stream = translate(
-        call(0, "{}", name="f"), call(1, "{}", id="a", name="f"), call(2, "{}", id="a", name="f"), END
+        call(0, "{}", name="f"),
+        call(1, "{}", call_id="a", name="f"),
+        call(2, "{}", call_id="a", name="f"),
+        END,
     )
 
     assert len({item["call_id"] for item in stream.items("function_call")}) == 3
 
 
 def test_a_name_that_comes_late_is_waited_for() -> None:
-    stream = translate(call(0, '{"a":', id="x"), call(0, "1}", name="f"), END)
+    stream = translate(call(0, '{"a":', call_id="x"), call(0, "1}", name="f"), END)
 
     [item] = stream.items("function_call")
     assert (item["name"], item["arguments"]) == ("f", '{"a":1}')
@@ -237,7 +240,10 @@ PATCH = {"type": "custom", "name": "apply_patch"}
 )
 def test_a_custom_tool_gets_its_raw_input(arguments: str, said: str) -> None:
     stream = translate(
-        *(call(0, arguments[place : place + 3], id="c", name="apply_patch") for place in range(0, 99, 3)),
+        *(
+            call(0, arguments[place : place + 3], call_id="c", name="apply_patch")
+            for place in range(0, 99, 3)
+        ),
         finish("tool_calls") + DONE,
         about=asked(tools=[PATCH]),
     )
@@ -281,9 +287,7 @@ def test_the_finish_reason_decides(reason: str, status: str, details: Any) -> No
         (event({"error": {"message": "oh"}}) + text("more") + END, None, "oh"),
     ],
 )
-def test_a_stream_that_is_not_whole_has_failed(
-    end: bytes, failure: ProxyError | None, message: str
-) -> None:
+def test_a_stream_that_is_not_whole_has_failed(end: bytes, failure: ProxyError | None, message: str) -> None:
     stream = translate(text("Hello") + end, failure=failure)
 
     assert stream.response["status"] == "failed"
@@ -302,7 +306,7 @@ def test_a_connection_that_breaks_after_the_finish_reason_does_no_harm() -> None
 @pytest.mark.parametrize("reason", ["length", None])
 def test_a_call_that_was_cut_off_is_never_done(arguments: str, reason: str | None) -> None:
     """A client runs what is done."""
-    chunks = [text("I will"), call(0, arguments, id="c", name="remove")]
+    chunks = [text("I will"), call(0, arguments, call_id="c", name="remove")]
     stream = translate(*chunks, finish(reason) if reason else b"", DONE)
 
     [item] = stream.items("function_call")
@@ -315,7 +319,10 @@ def test_a_call_that_was_cut_off_is_never_done(arguments: str, reason: str | Non
 
 def test_a_finished_call_of_a_cut_answer_is_done() -> None:
     stream = translate(
-        call(0, '{"a": 1}', id="c", name="f"), call(1, '{"b', id="d", name="f"), finish("length"), DONE
+        call(0, '{"a": 1}', call_id="c", name="f"),
+        call(1, '{"b', call_id="d", name="f"),
+        finish("length"),
+        DONE,
     )
 
     assert [item["status"] for item in stream.items("function_call")] == ["completed", "incomplete"]

@@ -43,14 +43,16 @@ def thought(said: str) -> bytes:
     return delta(reasoning_content=said, content=None)
 
 
-def call(index: int | None, arguments: str | None, *, id: str | None = None, name: str | None = None) -> bytes:  # noqa: A002
+def call(
+    index: int | None, arguments: str | None, *, call_id: str | None = None, name: str | None = None
+) -> bytes:
     """A chunk with a part of a call; what is None is not there."""
     function = {key: value for key, value in (("name", name), ("arguments", arguments)) if value is not None}
     said: dict[str, Any] = {"type": "function", "function": function}
     if index is not None:
         said["index"] = index
-    if id is not None:
-        said["id"] = id
+    if call_id is not None:
+        said["id"] = call_id
     return delta(tool_calls=[said])
 
 
