@@ -9,6 +9,11 @@ from qwen_worker.api.messages.usage import usage_of
 
 _CHARACTERS_PER_TOKEN = 4
 
+_INVALID = "_invalid_json"
+"""The one member of the `input` of a call whose arguments are no JSON object: what the model wrote instead.
+The client's own check of the arguments tells the model so; with an empty input it would not learn why.
+"""
+
 
 def message_from(
     completion: Mapping[str, Any],
@@ -21,7 +26,8 @@ def message_from(
     """The message. `model` is the name that was asked for, `input_tokens` our estimate of the prompt, used if
     the host does not tell.
 
-    Blocks come in Anthropic's order: thinking, text, calls. Whatever the completion lacks is left out.
+    Blocks come in Anthropic's order: thinking, text, calls. Whatever the completion lacks is left out, and
+    so is a call that was cut off at the longest output.
     """
     choices = completion.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -42,16 +48,16 @@ def message_from(
     calls = calls if isinstance(calls, list) and stops.matched is None else []
     finish_reason = choice.get("finish_reason")
     finish_reason = finish_reason if isinstance(finish_reason, str) else None
-    blocks = [_tool_use(_mapping(call), f"toolu_{message_id}_{n}") for n, call in enumerate(calls)]
-    is_call_cut = any(block["input"] is None for block in blocks) and finish_reason == "length"
-    for block in blocks:
-        if block["input"] is None:
-            if is_call_cut:
-                # Cut off at the longest output: a call that the model had not finished asking for.
-                continue
-            block["input"] = {}
-        content.append(block)
-    reason = stop_reason(finish_reason, called=bool(blocks), is_call_cut=is_call_cut, stop=stops.matched)
+    is_call_cut = False
+    called = False
+    for number, call in enumerate(map(_mapping, calls)):
+        block = _tool_use(call, f"toolu_{message_id}_{number}")
+        is_cut = finish_reason == "length" and _INVALID in block["input"]
+        is_call_cut = is_call_cut or is_cut
+        if block["name"] and not is_cut:
+            content.append(block)
+            called = True
+    reason = stop_reason(finish_reason, called=called, is_call_cut=is_call_cut, stop=stops.matched)
     usage = completion.get("usage")
     return {
         "id": message_id,
@@ -70,7 +76,6 @@ def message_from(
 
 
 def _tool_use(call: Mapping[str, Any], substitute_id: str) -> dict[str, Any]:
-    """The block of a call. Its `input` is None if the arguments are no JSON object."""
     function = _mapping(call.get("function"))
     return {
         "type": "tool_use",
@@ -80,18 +85,17 @@ def _tool_use(call: Mapping[str, Any], substitute_id: str) -> dict[str, Any]:
     }
 
 
-def _input(arguments: Any) -> dict[str, Any] | None:
+def _input(arguments: Any) -> dict[str, Any]:
     """The arguments as the object that Anthropic's clients get; none, or a null, is an empty one."""
-    if isinstance(arguments, str) and arguments.strip():
+    value = arguments
+    if isinstance(arguments, str):
         try:
-            arguments = json.loads(arguments)
+            value = json.loads(arguments) if arguments.strip() else None
         except (ValueError, RecursionError):
-            return None
-    elif isinstance(arguments, str):
+            value = arguments
+    if value is None:
         return {}
-    if arguments is None:
-        return {}
-    return arguments if isinstance(arguments, dict) else None
+    return value if isinstance(value, dict) else {_INVALID: arguments}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
 """Our errors as Anthropic's API words them (apis-on-the-wire 3.4).
 
-    {"type": "error", "error": {"type": ..., "message": ...}, "request_id": ...}
+{"type": "error", "error": {"type": ..., "message": ...}, "request_id": ...}
 """
 
 import json
@@ -33,8 +33,8 @@ def error_type(error: ProxyError) -> str:
 def error_body(error: ProxyError, request_id: str | None, *, prompt_tokens: int | None = None) -> str:
     """The error's body as JSON text, for an answer and for an `error` event.
 
-    `request_id` is also due as the header `request-id`, which the SDKs show. `prompt_tokens` is our estimate of
-    the prompt: said when it was too long.
+    `request_id` is also due as the header `request-id`, which the SDKs show. `prompt_tokens` is our estimate
+    of the prompt: said when it was too long.
     """
     body = {
         "type": "error",

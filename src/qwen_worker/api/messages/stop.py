@@ -15,8 +15,9 @@ _STOP_REASONS = {
 def stop_reason(finish_reason: str | None, *, called: bool, is_call_cut: bool, stop: str | None) -> str:
     """Anthropic's `stop_reason`.
 
-    `called`: a tool was called, which says "tool_use" whatever the host says (litellm issue 34692), unless the
-    arguments were cut off at the longest output (`is_call_cut`). `stop` is the stop sequence that was met.
+    `called`: a tool was called, which says "tool_use" whatever the host says (litellm issue 34692), unless
+    the arguments were cut off at the longest output (`is_call_cut`). `stop` is the stop sequence that was
+    met.
     """
     if called and not (finish_reason == "length" and is_call_cut):
         return "tool_use"

@@ -98,8 +98,8 @@ class MessagesStream:
     # --- what the host says
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to its
-        end.
+        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to
+        its end.
         """
         for event in self._parser.feed(data):
             if self.is_over:
@@ -167,7 +167,7 @@ class MessagesStream:
         if self._is_started or not self._has_begun:
             return ""
         self._is_started = True
-        message = {
+        message: dict[str, Any] = {
             "id": self._facts.message_id,
             "type": "message",
             "role": "assistant",

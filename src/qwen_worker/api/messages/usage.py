@@ -1,8 +1,8 @@
 """How many tokens were used, in Anthropic's way of counting.
 
-Anthropic's `input_tokens` leaves out what was read from the prompt cache or written to it; a chat completion's
-`prompt_tokens` is all of it (apis-on-the-wire 3.2). DashScope tells what it wrote to an explicit cache in
-`prompt_tokens_details.cache_creation_input_tokens`.
+Anthropic's `input_tokens` leaves out what was read from the prompt cache or written to it; a chat
+completion's `prompt_tokens` is all of it (apis-on-the-wire 3.2). DashScope tells what it wrote to an
+explicit cache in `prompt_tokens_details.cache_creation_input_tokens`.
 """
 
 from collections.abc import Mapping
