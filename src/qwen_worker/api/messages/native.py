@@ -6,27 +6,35 @@ is not known what each of Qwen's hosts does today, and all that only look like A
 
 from typing import Any
 
+from qwen_worker.api.messages import checks
 from qwen_worker.api.messages.bridge_content import BILLING_HEADER, reminder, tool_reference_text
 from qwen_worker.api.messages.bridge_tools import is_client_tool, is_tool_forced
 from qwen_worker.api.messages.native_body import Draft
 from qwen_worker.api.messages.request import MessagesRequest
 from qwen_worker.api.messages.thinking import ModelFacts, clamped_max_tokens, native_thinking
+from qwen_worker.errors import InvalidRequest
+from qwen_worker.json_text import JsonTextError
 
 Block = dict[str, Any]
 
 
 def native_body(request: MessagesRequest, *, model: str, facts: ModelFacts) -> bytes:
-    """The body for a host. `model` is the host's name of the model. Raises JsonTextError for a body nested to
-    the edge of the stack.
+    """The body for a host. `model` is the host's name of the model. Raises InvalidRequest for a conversation
+    that says nothing, and for a body nested to the edge of the stack.
     """
     draft = Draft(request)
     name_the_model(draft, model)
     drop_fields_of_anthropic(draft)
-    draft.change_items("system", drop_billing_header)
+    try:
+        draft.change_items("system", drop_billing_header)
+        draft.change_items("messages", normalised_message)
+        draft.change_items("tools", normalised_tool)
+    except (JsonTextError, RecursionError):
+        raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
     if draft.get("system") == []:
         draft.drop("system")
-    draft.change_items("messages", normalised_message)
-    draft.change_items("tools", normalised_tool)
+    if not draft.get("messages"):
+        raise checks.invalid("messages", "there is no content")
     drop_choice_without_tool(draft)
     clamp_max_tokens(draft, facts)
     normalise_thinking(draft, facts)
