@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from qwen_worker.config.account import AccountSettings
-from qwen_worker.config.settings import Settings
+from qwen_worker.config.settings import REMOVED, Settings
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 from tools.checks import Check, error, note, ok, warning
 from tools.dev_vars import parse_dev_vars
@@ -37,10 +37,10 @@ class RecordingEnvironment:
 
 
 def known_variables() -> list[str]:
-    """The name of every variable that the Worker reads, in the order in which it does."""
+    """The name of every variable that the Worker uses, in the order in which it reads them."""
     environment = RecordingEnvironment({})
     Settings.from_env(environment)
-    return list(environment.asked)
+    return [name for name in environment.asked if name not in REMOVED]
 
 
 def dev_vars_checks(file: Path, now_ms: int) -> tuple[list[Check], dict[str, str]]:
@@ -63,6 +63,11 @@ def dev_vars_checks(file: Path, now_ms: int) -> tuple[list[Check], dict[str, str
     return checks, content.values
 
 
+def client_key(values: Mapping[str, str]) -> str | None:
+    """One of the keys that clients of a Worker with these variables must send; None if it is open."""
+    return next(iter(Settings.from_env(RecordingEnvironment(values)).client_keys), None)
+
+
 def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
     """Whether the Worker can use these values, and which accounts they are."""
     settings = Settings.from_env(RecordingEnvironment(values))
@@ -70,17 +75,18 @@ def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
         error(f"{problem.variable} cannot be used", f"expected {problem.expected}")
         for problem in settings.problems
     ]
+    checks += [warning(str(notice), "remove it") for notice in settings.notices]
     accounts = [account for account in settings.accounts if account.login or account.api_key]
     if not accounts:
         checks.append(error("no credential for Qwen that can be used", CREDENTIAL_REMEDY))
     for account in accounts:
         checks += _account_checks(account, settings.base_url, now_ms)
     if settings.client_keys:
-        checks.append(ok(f"OPENAI_API_KEY: {_counted(len(settings.client_keys), 'client key')}"))
+        checks.append(ok(f"CLIENT_KEYS: {_counted(len(settings.client_keys), 'client key')}"))
     else:
         checks.append(
             warning(
-                "OPENAI_API_KEY is not set: whoever reaches the gateway may use your account",
+                "CLIENT_KEYS is not set: whoever reaches the gateway may use your account",
                 "set it to a long random text, such as the output of: openssl rand -hex 24",
             )
         )
@@ -109,7 +115,7 @@ def _name_checks(names: Iterable[str]) -> list[Check]:
     known = known_variables()
     checks = []
     for name in names:
-        if name in known:
+        if name in known or name in REMOVED:
             continue
         similar = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.75)
         if similar:
@@ -131,7 +137,7 @@ def _account_checks(account: AccountSettings, base_url: str | None, now_ms: int)
         return [
             error(
                 f"{account.label}: a key of a plan ({_PLAN_KEY_PREFIX}...) does not work at {host}",
-                "set OPENAI_BASE_URL to the plan's own address (README, Get credentials)",
+                "set QWEN_BASE_URL to the plan's own address (README, Get credentials)",
             )
         ]
     return [ok(f"{account.label}: an API key for {url}")]

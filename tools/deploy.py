@@ -56,7 +56,7 @@ def secret_checks(secrets: Collection[str] | None, variables: Collection[str]) -
         return [
             note(
                 "no Worker of this name yet: this deployment makes it, without credentials or client keys",
-                "then set: npx wrangler secret put OPENAI_API_KEY, and make login-secret "
+                "then set: npx wrangler secret put CLIENT_KEYS, and make login-secret "
                 "or npx wrangler secret put QWEN_API_KEY",
             )
         ]
@@ -71,13 +71,13 @@ def secret_checks(secrets: Collection[str] | None, variables: Collection[str]) -
                 "make login-secret, or: npx wrangler secret put QWEN_API_KEY",
             )
         )
-    if "OPENAI_API_KEY" in names:
-        checks.append(ok("OPENAI_API_KEY is set"))
+    if names & {"CLIENT_KEYS", "OPENAI_API_KEY"}:
+        checks.append(ok("client keys are set"))
     else:
         checks.append(
             warning(
-                "OPENAI_API_KEY is not set: anyone who finds the URL can use your account",
-                "npx wrangler secret put OPENAI_API_KEY",
+                "CLIENT_KEYS is not set: anyone who finds the URL can use your account",
+                "npx wrangler secret put CLIENT_KEYS",
             )
         )
     return checks

@@ -8,7 +8,6 @@ workerd dies, wrangler goes on without it and nothing answers any more; so both 
 import json
 import os
 import queue
-import re
 import signal
 import sys
 import threading
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from tools.dev_instructions import instructions
+from tools.dev_vars import parse_dev_vars
 from tools.embedded_wrangler import dev_command, dev_environment, workerd_count
 from tools.network import NotReady, port_is_taken, wait_for_answer
 from tools.processes import ProcessGroup
@@ -227,11 +227,11 @@ def link_dev_vars(directory: Path) -> None:
 
 
 def needs_client_key() -> bool:
-    """Tells whether `.dev.vars` sets OPENAI_API_KEY, so that clients must send a key."""
+    """Tells whether `.dev.vars` sets client keys, so that clients must send one."""
     if not DEV_VARS.exists():
         return False
-    key = re.compile(r"^\s*(export\s+)?OPENAI_API_KEY\s*=\s*\S", re.MULTILINE)
-    return key.search(DEV_VARS.read_text()) is not None
+    values = parse_dev_vars(DEV_VARS.read_text()).values
+    return any(values.get(name) for name in ("CLIENT_KEYS", "OPENAI_API_KEY"))
 
 
 def say(message: str) -> None:

@@ -22,7 +22,7 @@ def main() -> None:
     # Only now: an old Python cannot load the Worker's modules.
     from tools.checks import note
     from tools.cli_login import DEFAULT_FILE, UnusableLogin, read_cli_login
-    from tools.configuration_check import dev_vars_checks
+    from tools.configuration_check import client_key, dev_vars_checks
     from tools.endpoint_check import endpoint_checks, is_loopback
     from tools.login_expiry import login_check
 
@@ -47,8 +47,8 @@ def main() -> None:
 
     print("\nGateway")
     url = os.environ.get("URL") or local_url()
-    own_key = (variables.get("OPENAI_API_KEY") or "").split(",")[0].strip()
-    key = (own_key if is_loopback(url) else "") or os.environ.get("OPENAI_API_KEY") or None
+    own_key = client_key(variables) if is_loopback(url) else None
+    key = own_key or os.environ.get("OPENAI_API_KEY") or None
     errors += report(endpoint_checks(url, key, expected=bool(os.environ.get("URL"))))
 
     print(f"\ndoctor: {'all is well' if not errors else f'{errors} to mend, marked as error'}")

@@ -33,7 +33,7 @@ _CREDENTIAL_STATES: dict[str, tuple[Level, str, str]] = {
     "discontinued": (
         "error",
         "Qwen refuses tokens that it has just issued: its OAuth tier is closed",
-        "set QWEN_API_KEY and OPENAI_BASE_URL",
+        "set QWEN_API_KEY and QWEN_BASE_URL",
     ),
 }
 _RESTS_REMEDY = "README, Several accounts, says why accounts rest; the log line is: account rests"
@@ -115,6 +115,7 @@ def _health_checks(health: dict[str, Any]) -> list[Check]:
     checks = [
         error(f"it reports: {reason}", "see README, Configuration") for reason in health.get("reasons", [])
     ]
+    checks += [note(f"it says: {notice}") for notice in health.get("notices", [])]
     for account in health.get("accounts", []):
         label, state, credential = account["label"], account["state"], account["credentials"]["state"]
         if credential in _CREDENTIAL_STATES:
@@ -137,12 +138,12 @@ def _models_checks(url: str, key: str | None) -> list[Check]:
         listed = ok(f"models listed at /v1/models: {len(models.body.get('data', []))}")
         if key is not None:
             return [listed]
-        return [listed, warning("it serves anyone, without a key", "set OPENAI_API_KEY: README, Security")]
+        return [listed, warning("it serves anyone, without a key", "set CLIENT_KEYS: README, Security")]
     if models.status == 401 and key is None:
         how = "to look further: OPENAI_API_KEY=<a client key> make doctor URL=..."
         return [ok("/v1/models wants a client key"), note("looked at without a key", how)]
     if models.status == 401:
-        return [error("the gateway refuses the client key", "use one of the keys in its OPENAI_API_KEY")]
+        return [error("the gateway refuses the client key", "use one of the keys in its CLIENT_KEYS")]
     return [error(f"/v1/models answers {models.status}", "look into the log: npx wrangler tail")]
 
 

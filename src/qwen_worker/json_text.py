@@ -193,6 +193,14 @@ def decoded(text: str) -> Any:
     return json.loads(text.encode("latin-1"))
 
 
+def parse(text: str | bytes) -> Any:
+    """The value of a whole JSON text. Raises JsonTextError."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except _SCAN_FAILURES as failure:
+        raise _explained(failure) from None
+
+
 def object_text(members: list[str]) -> str:
     """An object of members that are already spelled."""
     return "{" + ",".join(members) + "}"

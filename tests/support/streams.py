@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
+from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken, WholeBody
 
 
 class ScriptedBody:
@@ -65,8 +65,11 @@ class StreamResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         raise AssertionError("a stream is not read as text")
 
-    def stream(self) -> Any:
-        raise AssertionError("a stream is not passed on unseen")
+    async def whole(self, limit_bytes: int) -> WholeBody:
+        raise AssertionError("a stream is not read as a whole")
+
+    def end_timeout(self) -> None:
+        self.has_timeout = False
 
 
 class MemoryPipe:

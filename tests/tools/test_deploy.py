@@ -81,9 +81,9 @@ def test_without_a_login_at_cloudflare_nothing_is_sent(checkout: Checkout) -> No
 @pytest.mark.parametrize(
     ("set_secrets", "warnings"),
     [
-        ([], ["credentials_missing", "OPENAI_API_KEY is not set"]),
-        (["OPENAI_API_KEY"], ["credentials_missing"]),
-        (["QWEN_CLI_AUTH"], ["OPENAI_API_KEY is not set"]),
+        ([], ["credentials_missing", "CLIENT_KEYS is not set"]),
+        (["CLIENT_KEYS"], ["credentials_missing"]),
+        (["QWEN_CLI_AUTH"], ["CLIENT_KEYS is not set"]),
         (["QWEN_CLI_AUTH_2", "OPENAI_API_KEY"], []),
     ],
 )
@@ -107,7 +107,7 @@ def test_the_first_deployment_says_which_secrets_come_next(checkout: Checkout) -
     result = checkout.run("tools.deploy")
 
     assert result.returncode == 0, result.stdout
-    assert "npx wrangler secret put OPENAI_API_KEY" in result.stdout
+    assert "npx wrangler secret put CLIENT_KEYS" in result.stdout
     assert "make login-secret" in result.stdout
     assert len(checkout.calls("uv")) == 1
 

@@ -59,6 +59,7 @@ def test_a_workerd_that_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch)
     ("content", "expected"),
     [
         ("OPENAI_API_KEY=test-client-key", True),
+        ("CLIENT_KEYS=test-client-key", True),
         ("LOG_LEVEL=debug\n  export OPENAI_API_KEY = 'test-client-key'", True),
         ("OPENAI_API_KEY=", False),
         ("# OPENAI_API_KEY=test-client-key", False),

@@ -67,16 +67,23 @@ class OutboundRequest(NamedTuple):
     body: bytes | None = None
 
 
+class WholeBody(NamedTuple):
+    """The body of an answer, `data`; `rest` is what is left of one that is longer than was to be read."""
+
+    data: bytes
+    rest: BodyReader | None = None
+
+
 RELAYED_PIECE_BYTES = 131_072
 """The largest piece that `Pipe.relayed` returns."""
 
 
 class Response(NamedTuple):
-    """What goes back to the client. `body` is text, or an upstream body passed on natively."""
+    """What goes back to the client. `body` is text, bytes, or a stream in the runtime's own form."""
 
     status: int
     headers: dict[str, str]
-    body: str | ByteStream | None = None
+    body: str | bytes | ByteStream | None = None
 
 
 Respond = Callable[[Response], None]

@@ -9,7 +9,7 @@ where it ends in `_seconds`.
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from qwen_worker.platform.ports import OutboundRequest
+from qwen_worker.platform.ports import OutboundRequest, WholeBody
 
 
 class Timer(Protocol):
@@ -128,8 +128,12 @@ class InboundResponse(Protocol):
         """
         ...
 
-    def stream(self) -> ByteStream:
-        """The body to be passed to the client natively; "empty" if the answer has none."""
+    async def whole(self, limit_bytes: int) -> WholeBody:
+        """The body, up to some more than `limit_bytes`. Raises what `text` raises."""
+        ...
+
+    def end_timeout(self) -> None:
+        """Ends the time-out of the request: from now on the caller bounds what is left of the answer."""
         ...
 
     def reader(self) -> BodyReader:
@@ -144,12 +148,10 @@ class InboundResponse(Protocol):
 class Fetcher(Protocol):
     """The runtime's fetch."""
 
-    async def fetch(
-        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> InboundResponse:
+    async def fetch(self, request: OutboundRequest, *, timeout_ms: int) -> InboundResponse:
         """Sends the request and returns when the headers of the answer are there.
 
-        `timeout_ms` bounds the time until the answer is whole; of a stream, until its headers are there.
+        `timeout_ms` bounds the time until the answer is whole, or until its `end_timeout` is called.
         Redirects are not followed. Raises FetchTimeout or FetchError.
         """
         ...
@@ -170,6 +172,10 @@ class InboundRequest(Protocol):
 
     def header(self, name: str) -> str | None:
         """A header's value by its lower-case name, or None."""
+        ...
+
+    async def discard_body(self) -> None:
+        """Reads and forgets what has not been read of the body, for a second at most. Never raises."""
         ...
 
     async def body(self, limit_bytes: int) -> bytes:

@@ -6,10 +6,8 @@ Timers and not sleeping tasks: most streams end before the first of them is due,
 import asyncio
 from collections.abc import Callable
 
-from qwen_worker.api.chat.healthy_stream import StreamTail
 from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, Clock, Pipe, StreamBroken
-
-KEEP_ALIVE = b": keep-alive\n\n"
+from qwen_worker.stream_tail import StreamTail
 
 FIRST_LOOK_SECONDS = 0.5
 LONGEST_LOOK_SECONDS = 8.0
@@ -20,11 +18,11 @@ LOOK_BYTES = 1_000_000
 
 
 class KeepAlive:
-    """While there is no first event: comments keep the client waiting, and Qwen must not be silent for ever.
+    """While there is no first event: keep-alives for the client, and a limit to the silence of Qwen.
 
-    `begin` begins the response with a pipe; it is called before the first comment, and never with
-    `keep_alive_seconds` 0. `is_silent` tells whether Qwen has been silent for too long, `give_up` makes
-    whoever waits for Qwen fail.
+    `begin` begins the response with a pipe; it is called before the first keep-alive, and never with
+    `keep_alive_seconds` 0. `keep_alive` gives what is sent then. `is_silent` tells whether Qwen has been
+    silent for too long, `give_up` makes whoever waits for Qwen fail.
     """
 
     __slots__ = (
@@ -34,6 +32,7 @@ class KeepAlive:
         "_give_up",
         "_has_ended",
         "_is_silent",
+        "_keep_alive",
         "_keep_alive_seconds",
         "_open_pipe",
         "_opened",
@@ -46,6 +45,7 @@ class KeepAlive:
         self,
         begin: Callable[[Pipe], None],
         *,
+        keep_alive: Callable[[], bytes],
         open_pipe: Callable[[], Pipe],
         keep_alive_seconds: float,
         idle_seconds: float,
@@ -56,6 +56,7 @@ class KeepAlive:
         self.pipe: Pipe | None = None
         """What the client is given, once the response has begun."""
         self._begin = begin
+        self._keep_alive = keep_alive
         self._open_pipe = open_pipe
         self._keep_alive_seconds = keep_alive_seconds
         self._clock = clock
@@ -99,7 +100,7 @@ class KeepAlive:
 
     async def _send_comment(self, pipe: Pipe) -> None:
         try:
-            await pipe.write(KEEP_ALIVE)
+            await pipe.write(self._keep_alive())
         except StreamBroken:
             self._give_up()
             raise

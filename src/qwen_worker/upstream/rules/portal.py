@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from qwen_worker.json_text import Member, decoded, object_text
-from qwen_worker.upstream.rules.common import Draft, Rule
 from qwen_worker.upstream.rules.dashscope import (
     CACHE_CONTROL,
     QWEN,
@@ -13,6 +12,7 @@ from qwen_worker.upstream.rules.dashscope import (
     mark_last_tool,
     with_marked_end,
 )
+from qwen_worker.upstream.rules.draft import Draft, Rule
 
 _EMPTY_MARKED_PART = f'{{"type":"text","text":"","cache_control":{CACHE_CONTROL}}}'
 
@@ -25,8 +25,8 @@ def merge_instructions(draft: Draft) -> None:
     All system and developer messages become one at the front, in their order; the parts stay as they are.
     Other fields of the first (a `name`) stay, those of the others have no place.
     """
-    text = draft.request.text
-    items, indexes, developers, _ = draft.request.messages
+    text = draft.body.text
+    items, indexes, developers, _ = draft.body.messages
     front = items.start(0)
     if not indexes:
         draft.edit_messages(front, front, f'{{"role":"system","content":[{_EMPTY_MARKED_PART}]}},')

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_worker.api.chat.request import ChatRequest, parse_chat_request
+from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.errors import InvalidRequest
 
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
@@ -118,7 +119,7 @@ def test_an_explicit_null_counts_as_absent(field: str) -> None:
     ],
 )
 def test_values_within_the_limits_and_unknown_fields_pass(field: str, value: Any) -> None:
-    assert parse(**{field: value}).members[field].value == value
+    assert parse(**{field: value}).body.members[field].value == value
 
 
 @pytest.mark.parametrize(
@@ -260,16 +261,16 @@ def test_a_body_for_another_endpoint_is_recognised(field: str, words: str) -> No
 
 
 def test_a_byte_order_mark_is_no_part_of_the_body() -> None:
-    assert parse_chat_request(b'\xef\xbb\xbf{"messages":[{"role":"user","content":"x"}]}').raw.startswith(
-        b"{"
-    )
+    assert parse_chat_request(
+        b'\xef\xbb\xbf{"messages":[{"role":"user","content":"x"}]}'
+    ).body.raw.startswith(b"{")
 
 
 @pytest.mark.parametrize("content", ["x", "h\u00e9 \u6a21\u578b"])
 def test_a_body_without_a_byte_order_mark_is_kept_as_the_object_that_it_is(content: str) -> None:
     raw = json.dumps({"messages": [{"role": "user", "content": content}]}, ensure_ascii=False).encode()
 
-    assert parse_chat_request(raw).raw is raw
+    assert parse_chat_request(raw).body.raw is raw
 
 
 finite_values = st.recursive(
@@ -294,7 +295,7 @@ def test_every_message_is_known_by_its_place_and_the_instructions_by_their_index
 ) -> None:
     raw = json.dumps({"messages": conversation}, indent=indent, separators=separators).encode()
 
-    items, instructions, developers, problem = parse_chat_request(raw).messages
+    items, instructions, developers, problem = parse_chat_request(raw).body.messages
 
     assert [json.loads(raw[items.start(i) : items.end(i)]) for i in range(items.count)] == conversation
     roles = [message["role"] for message in conversation]
@@ -306,7 +307,7 @@ def test_every_message_is_known_by_its_place_and_the_instructions_by_their_index
 def test_the_spelling_and_the_order_of_a_messages_fields_do_not_matter() -> None:
     message = b'{"\\u0063ontent":"x","role":"robot","\xc3\xa9":[[]],"r\\u006fle":"syst\\u0065m"}'
 
-    assert parse_chat_request(b'{"messages":\n[ ' + message + b"\r\n]}").messages.instructions == [0]
+    assert parse_chat_request(b'{"messages":\n[ ' + message + b"\r\n]}").body.messages.instructions == [0]
 
 
 def test_the_last_of_repeated_fields_is_the_one_that_is_checked() -> None:
@@ -357,7 +358,7 @@ def only_an_invalid_request(raw: bytes) -> None:
     try:
         parse_chat_request(raw)
     except InvalidRequest as error:
-        json.loads(error.body())
+        openai_error_body(error).encode()
 
 
 @settings(max_examples=1500)

@@ -16,7 +16,7 @@ FOLLOW_UP = {"role": "user", "content": "And the deepest sea?"}
 
 
 def key(*messages: Any, **fields: Any) -> int:
-    return conversation_key(parse_chat_request(json.dumps({"messages": messages, **fields}).encode()))
+    return conversation_key(parse_chat_request(json.dumps({"messages": messages, **fields}).encode()).body)
 
 
 def test_a_conversation_that_goes_on_keeps_its_key() -> None:
@@ -36,7 +36,7 @@ def test_other_instructions_of_another_length_are_another_conversation() -> None
 
 def test_a_message_nested_to_the_edge_of_the_stack_has_a_key_too() -> None:
     def deeper(chat: ChatRequest, calls: int) -> int:
-        return deeper(chat, calls - 1) if calls else conversation_key(chat)
+        return deeper(chat, calls - 1) if calls else conversation_key(chat.body)
 
     for depth in range(50, 1100, 20):
         nested = "[" * depth + "]" * depth

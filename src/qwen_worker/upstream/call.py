@@ -1,0 +1,51 @@
+"""What a handler asks of an account, and what is sent to its host.
+
+A *call* is a checked request of a client. `prepare` makes of it what one host takes; it is run once for each
+target, whatever the number of attempts and accounts there.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from qwen_worker.upstream.hosts import HostFamily
+
+if TYPE_CHECKING:
+    from qwen_worker.dialect import Dialect, Translator
+
+
+class Target(NamedTuple):
+    """Where a request goes, as far as path and body depend on it."""
+
+    kind: Literal["oauth", "api_key"]
+    family: HostFamily
+    base_url: str
+    model: str
+    """The model by the name that it has there."""
+
+
+class Prepared(NamedTuple):
+    """A request as one target takes it."""
+
+    path: str
+    """What follows the base URL."""
+    body: bytes
+    dialect: "Dialect"
+    """What the host answers in."""
+    translator: "Translator | None" = None
+    """What makes the client's answer of the host's; None: the answer goes on as it comes."""
+    repairer: "Callable[[], Translator] | None" = None
+    """Makes a translator for a native stream that only a repair makes readable."""
+
+
+class Call(NamedTuple):
+    """A checked request, as accounts and attempts see it."""
+
+    model: str | None
+    """The model that the client names; None: the default one."""
+    stream: bool
+    affinity_key: int
+    """The same for all requests of one conversation, which had better stay with one account."""
+    dialect: "Dialect"
+    """What the client reads."""
+    prepare: Callable[[Target], Prepared]
+    """Makes the request for a target. Raises InvalidRequest."""
