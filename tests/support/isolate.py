@@ -1,4 +1,4 @@
-"""One isolate, as its accounts see it: its own memory and background; others share its KV and its Qwen."""
+"""One isolate, as its accounts see it: its own memory and background; KV and Qwen are shared."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from qwen_worker.api.passed_headers import passed_headers
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, UpstreamUnavailable
 from qwen_worker.platform.ports import Pipe, Response, StreamBroken
+from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
 from qwen_worker.streams.timers import KeepAlive
@@ -92,23 +93,22 @@ class _Journey:
         answer = cast("WholeAnswer", opened.content)
         headers = {**self._headers(opened), "content-type": "application/json"}
         translator = opened.prepared.translator
-        if translator is None and answer.body.rest is not None:
+        if translator is None and answer.rest is not None:
             await self._pass_on(answer, headers)
         else:
             if translator is None:
-                body = answer.body.data
-            elif answer.body.rest is None:
+                body = answer.data
+            elif answer.rest is None:
                 body = json.dumps(translator.whole(answer.value)).encode()
             else:
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.body.data))
+        self._log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
         pipe = self._context.runtime.open_pipe()
-        pipe.stop_observing()
-        relayed = pipe.relay(answer.body.rest, answer.body.data) if answer.body.rest is not None else None
+        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
         self._context.respond(Response(200, headers, pipe.readable))
         with suppress(StreamBroken):
             if relayed is not None:
@@ -145,9 +145,8 @@ class _Journey:
             keep_alive=self._call.dialect.keep_alive,
             open_pipe=self._context.runtime.open_pipe,
             keep_alive_seconds=self._context.settings.keep_alive_seconds,
-            idle_seconds=self._idle_seconds,
             clock=self._clock,
-            is_silent=lambda: self._exchange.connection.is_silent(self._idle_seconds),
+            patience_seconds=lambda: self._exchange.connection.patience_seconds(self._idle_seconds),
             give_up=lambda: self._exchange.connection.give_up(self._idle_seconds),
         )
 
@@ -159,10 +158,12 @@ class _Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
+            tail, dialect = StreamTail(), prepared.dialect
             return follow_native(
                 pipe,
-                pipe.relay(start.reader, start.head),
-                prepared.dialect,
+                pipe.relay(start.reader, start.head, tail.feed, lambda: dialect.is_done(tail)),
+                tail,
+                dialect,
                 self._exchange.connection,
                 self._exchange.errors,
                 idle_seconds=self._idle_seconds,

@@ -9,7 +9,7 @@ where it ends in `_seconds`.
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from qwen_worker.platform.ports import OutboundRequest, WholeBody
+from qwen_worker.platform.outbound import OutboundRequest
 
 
 class Timer(Protocol):
@@ -71,8 +71,13 @@ class BodyReader(Protocol):
 class Pipe(Protocol):
     """The body of a response to the client, written by us and by the runtime's native relaying.
 
-    A client that goes away takes the whole request with it: whoever waits here is never resumed.
+    Comments may be written first. Then `relay` or `translate`, once, and when that has returned or raised,
+    what ends the stream may be written. A client that goes away takes the whole request with it: whoever
+    waits here is never resumed.
     """
+
+    heard: int
+    """How many bytes of the source are known to have come; rises while `relay` or `translate` runs."""
 
     @property
     def readable(self) -> ByteStream:
@@ -80,28 +85,47 @@ class Pipe(Protocol):
         ...
 
     async def write(self, data: bytes) -> None:
-        """Sends `data`; returns when the runtime has taken it. Not while `relay` runs."""
+        """Sends `data`; returns when the runtime has taken it. Not while `relay` or `translate` runs."""
         ...
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+    def relay(
+        self,
+        source: BodyReader,
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> Coroutine[Any, Any, None]:
         """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
-        the source, when the pipe is still open.
+        the source.
+
+        `seen` is given the bytes that went through, `head` too: after each `look`, and all that are left
+        before this returns or raises; None: nothing is kept for it. `is_over` tells whether what was seen is
+        all that there can be.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled.
         """
         ...
 
-    async def relayed(self) -> bytes:
-        """What was relayed since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES means
-        that there may be more. Waits until there is something; may be cancelled then, and called again.
+    def translate(
+        self, source: BodyReader, head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> Coroutine[Any, Any, None]:
+        """Sends `feed(head)` at once, then what `feed` makes of the rest of `source`; to be awaited, until
+        the end of the source or of what is wanted of it (`is_over`). What is left of `source` then is the
+        caller's to cancel.
 
-        Observing is native too; what is not asked for is held in memory. Empty when there is no more to come,
-        which not every runtime tells.
+        What comes first after `head` goes out at once as well; later bytes are gathered, so that `feed` is
+        called at most every TRANSLATE_SECONDS and nothing is held back for longer. A client that reads
+        slowly stops the reading of `source`.
+
+        Raises StreamBroken (when awaited) if the source breaks or is cancelled, or if the client is gone;
+        and what `feed` raises: at once for `head`, otherwise when awaited.
         """
         ...
 
-    def stop_observing(self) -> None:
-        """Gives up `relayed`, and the memory that it takes."""
+    def look(self) -> None:
+        """Asks for what was relayed since the last look: `seen` is given it, soon, or as soon as there is
+        something. What is not looked at is held in memory. Harmless when there is nothing to see.
+        """
         ...
 
     def close(self) -> None:
@@ -128,8 +152,11 @@ class InboundResponse(Protocol):
         """
         ...
 
-    async def whole(self, limit_bytes: int) -> WholeBody:
-        """The body, up to some more than `limit_bytes`. Raises what `text` raises."""
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        """The body; if it is longer than `limit_bytes`, its beginning and a reader of the rest.
+
+        Raises what `text` raises.
+        """
         ...
 
     def end_timeout(self) -> None:

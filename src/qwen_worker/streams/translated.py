@@ -1,12 +1,11 @@
 """Translated relaying: a translator makes of what Qwen sends what the client reads."""
 
-import asyncio
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
 
 from qwen_worker.dialect import Completion, Translator
-from qwen_worker.errors import ProxyError
-from qwen_worker.platform.ports import BodyReader, Clock, Pipe, StreamBroken
-from qwen_worker.streams.native import broken_stream
+from qwen_worker.platform.ports import BodyReader, Clock, Pipe
+from qwen_worker.streams.native import watched
 from qwen_worker.streams.outcome import StreamOutcome
 from qwen_worker.streams.writing import write_last
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from qwen_worker.upstream.connection import Connection
 
 
-async def relay_translated(
+def relay_translated(
     pipe: Pipe,
     reader: BodyReader,
     head: bytes,
@@ -23,37 +22,37 @@ async def relay_translated(
     *,
     idle_seconds: float,
     clock: Clock,
-) -> StreamOutcome:
-    """Translates `head`, then all that is left to read, and ends the stream; the pipe stays open.
+) -> Coroutine[Any, Any, StreamOutcome]:
+    """Sends the translation of `head`; to be awaited: translates all that is left to read, and ends the
+    stream; the pipe stays open.
 
     Raises StreamBroken if the client is gone.
     """
-    pipe.stop_observing()
-    watching = asyncio.ensure_future(_watch(connection, idle_seconds, clock))
-    failure: ProxyError | None = None
-    size_bytes = 0
-    piece: bytes | None = head
-    try:
-        while piece is not None:
-            connection.heard()
-            events = translator.feed(piece)
-            if events:
-                size_bytes += len(events)
-                await pipe.write(events)
-            if translator.is_over:
-                break
-            piece = await reader.read()
-    except StreamBroken:
-        failure = connection.timed_out or broken_stream()
-    watching.cancel()
-    ending = translator.end(failure)
-    await write_last(pipe, ending)
-    connection.cancel()
-    completion = Completion(translator.error, translator.finish_reason, translator.usage)
-    return StreamOutcome(completion, size_bytes + len(ending))
+    counted = _Counted(translator)
+    relayed = pipe.translate(reader, head, counted.feed, lambda: translator.is_over)
+
+    async def to_the_end() -> StreamOutcome:
+        failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
+        ending = translator.end(failure)
+        await write_last(pipe, ending)
+        connection.cancel()
+        completion = Completion(translator.error, translator.finish_reason, translator.usage)
+        return StreamOutcome(completion, counted.size_bytes + len(ending))
+
+    return to_the_end()
 
 
-async def _watch(connection: "Connection", idle_seconds: float, clock: Clock) -> None:
-    while not connection.is_silent(idle_seconds):
-        await clock.sleep(idle_seconds / 4)
-    connection.give_up(idle_seconds)
+class _Counted:
+    """Counts what a translator makes."""
+
+    __slots__ = ("_feed", "size_bytes")
+
+    def __init__(self, translator: Translator) -> None:
+        self._feed = translator.feed
+        self.size_bytes = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Passes on."""
+        out = self._feed(data)
+        self.size_bytes += len(out)
+        return out

@@ -37,9 +37,11 @@ class Connection:
         self._answer = None
         self.heard_ms = 0
 
-    def is_silent(self, seconds: float) -> bool:
-        """Whether Qwen, after its headers, has sent nothing for so long."""
-        return bool(self.heard_ms) and self._clock.now_ms() - self.heard_ms >= seconds * 1000
+    def patience_seconds(self, idle_seconds: float) -> float:
+        """How much longer Qwen may send nothing after its headers, when it may for so long at most."""
+        if not self.heard_ms:
+            return idle_seconds
+        return idle_seconds - (self._clock.now_ms() - self.heard_ms) / 1000
 
     def give_up(self, seconds: float) -> None:
         """Closes the connection since Qwen was silent for so long; whoever reads from it sees it break."""

@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from qwen_worker.api.chat.chunk_repairs import ChunkRepairs
-from qwen_worker.api.chat.dialect import DONE, error_event
+from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 from qwen_worker.json_text import JsonTextError, parse
