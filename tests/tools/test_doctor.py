@@ -34,7 +34,7 @@ class Examination(NamedTuple):
     text: str
 
     def of_level(self, level: str) -> list[str]:
-        """The findings of a level."""
+        """The checks of a level."""
         lines = [line.strip() for line in self.text.splitlines()]
         return [line[len(level) :].strip() for line in lines if line.split()[:1] == [level]]
 
@@ -186,7 +186,7 @@ def test_what_is_wrong_with_dev_vars_is_said(text: str, level: str, said: str, m
 
     examination = machine.examine()
 
-    assert any(said in finding for finding in examination.of_level(level)), examination.text
+    assert any(said in check for check in examination.of_level(level)), examination.text
     assert examination.exit_code == bool(examination.of_level("error"))
 
 

@@ -14,6 +14,7 @@ from qwen_worker.errors import (
     StreamFailed,
     UpstreamTimeout,
 )
+from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import read_stream, split_events
 from tests.unit.api.responses.translating import (
     END,
@@ -29,7 +30,6 @@ from tests.unit.api.responses.translating import (
     translate,
     translator,
 )
-from tests.unit.upstream.chunks import DONE, event
 
 
 def test_a_text_goes_out_as_the_nine_events_that_all_clients_read() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from qwen_worker.api.responses.request import Asked, to_chat
 from qwen_worker.api.responses.stream import ResponsesTranslator
 from qwen_worker.errors import ProxyError
+from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import Stream, read_stream
-from tests.unit.upstream.chunks import DONE, event
 
 SEED = "0123456789abcdef0123456789abcdef"
 MODEL = "qwen3-coder-plus"
