@@ -97,7 +97,8 @@ class _Journey:
             await self._pass_on(answer, headers)
         else:
             if translator is None:
-                body = answer.data
+                retouch = opened.prepared.retouch
+                body = answer.data if retouch is None else retouch(answer.data)
             elif answer.rest is None:
                 body = json.dumps(translator.whole(answer.value)).encode()
             else:
@@ -153,6 +154,7 @@ class _Journey:
     def _relay(self, pipe: Pipe, opened: Opened) -> Coroutine[Any, Any, StreamOutcome]:
         """Begins to relay, natively if that will do; to be awaited, to the end."""
         start, prepared = cast(StreamStart, opened.content), opened.prepared
+        head = start.head if prepared.retouch is None else prepared.retouch(start.head)
         translator = prepared.translator
         if translator is None and start.relaying == "repaired" and prepared.repairer is not None:
             translator = prepared.repairer()
@@ -161,7 +163,7 @@ class _Journey:
             tail, dialect = StreamTail(), prepared.dialect
             return follow_native(
                 pipe,
-                pipe.relay(start.reader, start.head, tail.feed, lambda: dialect.is_done(tail)),
+                pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
                 tail,
                 dialect,
                 self._exchange.connection,
@@ -174,7 +176,7 @@ class _Journey:
         return relay_translated(
             pipe,
             start.reader,
-            start.head,
+            head,
             translator,
             self._exchange.connection,
             idle_seconds=self._idle_seconds,

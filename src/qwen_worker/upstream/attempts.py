@@ -15,7 +15,7 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchError, FetchTimeout, InboundResponse, OutboundRequest, Runtime
-from qwen_worker.upstream.call import Call, Prepared, Target
+from qwen_worker.upstream.call import Call, Prepared, Target, Ways
 from qwen_worker.upstream.connection import Connection
 from qwen_worker.upstream.error_reader import ErrorReader
 from qwen_worker.upstream.first_event import StreamStart, read_first_event
@@ -111,6 +111,7 @@ class AccountAccess(NamedTuple):
     label: str
     source: "CredentialSource"
     model: str
+    ways: Ways
 
 
 async def open_on_account(
@@ -194,13 +195,20 @@ async def _attempt(
 ) -> Opened:
     """One request to Qwen. Raises ProxyError for any answer that is not worth passing on."""
     clock, errors = exchange.runtime.clock, exchange.errors
-    target = Target(credential.kind, family_of(credential), credential.base_url, account.model)
+    target = Target(
+        credential.kind, family_of(credential), credential.base_url, account.model, account.ways
+    )
     prepared = exchange.prepared_for(target)
     errors.add_secret(credential.secret)
     outbound = OutboundRequest(
         "POST",
-        f"{credential.base_url}{prepared.path}",
-        upstream_headers(credential, request_id=exchange.request_id, client_user_agent=exchange.user_agent),
+        prepared.url,
+        {
+            **upstream_headers(
+                credential, request_id=exchange.request_id, client_user_agent=exchange.user_agent
+            ),
+            **prepared.headers,
+        },
         prepared.body,
     )
     is_stream = exchange.call.stream

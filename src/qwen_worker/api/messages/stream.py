@@ -7,15 +7,14 @@ with a `ping` while the host is silent, and an `error` event in place of the end
 """
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qwen_worker.api.chat.stream_start import event_error
 from qwen_worker.api.messages.answer import message_from
 from qwen_worker.api.messages.blocks import Blocks
 from qwen_worker.api.messages.errors import error_event
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
 from qwen_worker.api.messages.usage import usage_of
+from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 from qwen_worker.sse import Event, EventParser
 
@@ -42,9 +41,9 @@ class AnswerFacts(NamedTuple):
 class MessagesStream:
     """The translator: a chat host's bytes in, an Anthropic client's bytes out."""
 
-    def __init__(self, facts: AnswerFacts, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
         self._facts = facts
-        self._now_ms = now_ms
+        self._event_error = event_error
         self._parser = EventParser()
         self._blocks = Blocks(facts.message_id)
         self._stops = StopSequences(facts.stop_sequences)
@@ -114,7 +113,7 @@ class MessagesStream:
                 self._fail(StreamFailed("Qwen sent something that is not a chat completion chunk."))
 
     def _take(self, event: Event, chunk: dict[str, Any]) -> None:
-        error = event_error(event, chunk, self._now_ms())
+        error = self._event_error(event, chunk)
         if error is not None:
             self._fail(StreamFailed(error.message, upstream_request_id=error.upstream_request_id))
             return
