@@ -16,7 +16,13 @@ import qwen_worker.api.chat.stream_start
 import qwen_worker.api.health
 import qwen_worker.config.descriptions
 import qwen_worker.credentials.oauth_source
+import qwen_worker.credentials.store
+import qwen_worker.fingerprint
+import qwen_worker.sse
+import qwen_worker.streams.translated
 import qwen_worker.upstream.errors
+import qwen_worker.upstream.redaction
 import qwen_worker.upstream.rules.common
 import qwen_worker.upstream.rules.dashscope
 import qwen_worker.upstream.rules.portal
+import qwen_worker.upstream.whole_answer

@@ -12,10 +12,11 @@ from qwen_worker.credentials import oauth
 from qwen_worker.credentials.renewal import Renewal
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime
-from tests.simulation.kv import PlaceKV
+from tests.simulation.report import Report
 from tests.simulation.scenarios import small
-from tests.simulation.simulation import Report, simulate
+from tests.simulation.simulation import simulate
 from tests.simulation.table import HEADER, row
+from tests.support.kv import MemoryKV
 
 SEEDS = (1, 2)
 
@@ -69,9 +70,9 @@ async def delete_on_400(
     self: Renewal, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log
 ) -> None:
     """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
-    store = cast(PlaceKV, runtime.kv).central
-    for key in list(store.history):
-        store.commit(key, None, asyncio.get_running_loop().time())
+    namespace = cast(MemoryKV, runtime.kv).namespace
+    for key in list(namespace.history):
+        namespace.commit(key, None, asyncio.get_running_loop().time())
     self._state.token = None
 
 

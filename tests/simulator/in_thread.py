@@ -1,4 +1,4 @@
-"""A simulator beside synchronous code: its own thread, its own event loop."""
+"""Runs a simulator in a thread with an event loop of its own, for synchronous tests."""
 
 from __future__ import annotations
 

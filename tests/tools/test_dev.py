@@ -1,11 +1,13 @@
 import json
+import queue
 import shlex
 from pathlib import Path
 
 import pytest
 
 from tools import dev
-from tools.dev import instructions, needs_client_key, read_options
+from tools.dev import needs_client_key, read_options
+from tools.dev_instructions import instructions
 
 
 def test_options_have_defaults() -> None:
@@ -32,10 +34,32 @@ def test_a_bad_port_is_named(port: str) -> None:
         read_options({"PORT": port}, with_simulator=False)
 
 
+def test_a_workerd_that_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: dev.Events = queue.SimpleQueue()
+    lives = []
+
+    class ShortLived:
+        def __init__(self, *_: object, is_first: bool) -> None:
+            lives.append(is_first)
+            events.put(dev.WORKERD_DIED)
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(dev, "Worker", ShortLived)
+
+    end = dev.serve(read_options({}, with_simulator=True), {}, events)
+
+    assert end.exit_code == 1
+    assert "workerd died 3 times" in end.message
+    assert lives == [True, False, False]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
         ("OPENAI_API_KEY=test-client-key", True),
+        ("CLIENT_KEYS=test-client-key", True),
         ("LOG_LEVEL=debug\n  export OPENAI_API_KEY = 'test-client-key'", True),
         ("OPENAI_API_KEY=", False),
         ("# OPENAI_API_KEY=test-client-key", False),

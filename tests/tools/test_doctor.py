@@ -156,7 +156,7 @@ def test_good_configuration_is_recognised(machine: Machine) -> None:
     assert examination.exit_code == 0, examination.text
     assert examination.of_level("warning") == []
     assert any("access token valid for 2 h 59 min" in text for text in examination.of_level("ok"))
-    assert "OPENAI_API_KEY: 2 client keys" in examination.text
+    assert "CLIENT_KEYS: 2 client keys" in examination.text
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,11 @@ def test_good_configuration_is_recognised(machine: Machine) -> None:
         ("OPENAI_BASE_URL=dashscope", "error", "OPENAI_BASE_URL cannot be used"),
         ("QWEN_CLI_AUTH={\n", "error", "QWEN_CLI_AUTH cannot be used"),
         ('QWEN_CLI_AUTH={\n"access_token":\n', "error", "line 2 is not NAME=value"),
+        ("UPSTREAM_ATTEMPTS=5", "warning", "UPSTREAM_ATTEMPTS: no longer used"),
+        ("CLIENT_KEYS=a\nOPENAI_API_KEY=b", "error", "CLIENT_KEYS cannot be used"),
         ("LOG_LEVEL=info\nLOG_LEVEL=debug\n", "warning", "LOG_LEVEL is set more than once"),
         ("LOG_LEVEL=info", "error", "no credential for Qwen"),
-        ("QWEN_API_KEY=test-api-key", "warning", "OPENAI_API_KEY is not set"),
+        ("QWEN_API_KEY=test-api-key", "warning", "CLIENT_KEYS is not set"),
         ("QWEN_API_KEY=sk-sp-test", "error", "a key of a plan (sk-sp-...) does not work at dashscope-intl"),
         (f"QWEN_CLI_AUTH='{login(expiry_date=1)}'", "note", "access token expired"),
         (f"QWEN_CLI_AUTH='{login(expiry_date=None)}'", "note", "does not say when"),

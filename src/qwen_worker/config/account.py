@@ -7,9 +7,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["oauth", "api_key"]
 
-PREFERRED_PRIORITY = 10
-OTHER_PRIORITY = 20
-"""The default priorities of the kind that QWEN_CREDENTIAL names and of the other one."""
+DEFAULT_PRIORITIES: dict[Kind, int] = {"api_key": 10, "oauth": 20}
+"""Keys are used before logins where no priority says otherwise."""
 
 
 class AccountSettings(NamedTuple):
@@ -35,7 +34,7 @@ class AccountSettings(NamedTuple):
         return f"AccountSettings(kind={self.kind!r}, label={self.label!r}, priority={self.priority})"
 
 
-KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", OTHER_PRIORITY)
+KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", DEFAULT_PRIORITIES["oauth"])
 """A login that is in KV, and in no variable."""
 
 

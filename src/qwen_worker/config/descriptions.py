@@ -5,7 +5,7 @@ models that the account serves), `label` (its name in the log and on /health; de
 and `priority` (a whole number, lower ones are used first).
 
 An account is known by its secret, not by its place among the variables: whatever is added, removed or put in
-another order, no account gets the KV record or the rest of another one.
+another order, no account gets the KV record or the cooldown of another one.
 """
 
 import json
@@ -14,9 +14,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from qwen_worker.config.account import (
+    DEFAULT_PRIORITIES,
     KV_ACCOUNT,
-    OTHER_PRIORITY,
-    PREFERRED_PRIORITY,
     AccountSettings,
     Kind,
     is_bare_key,
@@ -45,29 +44,23 @@ class _Malformed(ValueError):
         self.expected = expected
 
 
-def described_accounts(
-    given: Mapping[str, str], report: Report, *, prefer: Kind
-) -> tuple[AccountSettings, ...]:
+def described_accounts(given: Mapping[str, str], report: Report) -> tuple[AccountSettings, ...]:
     """What `read_accounts` promises, for the variables that are set, the logins' first."""
     problems: list[tuple[str, str]] = []
-    reader = _Reader(given, problems, prefer)
+    reader = _Reader(given, problems)
     reader.read("oauth")
-    logins = len(reader.accounts)
     login_problems = len(problems)
     reader.read("api_key")
     accounts = reader.accounts
     for index, (variable, expected) in enumerate(problems):
         report(variable, expected, fatal=index >= login_problems and not accounts)
-    if not logins and (not accounts or prefer == "oauth"):
-        accounts.insert(0, KV_ACCOUNT._replace(priority=_priority_of("oauth", prefer)))
-    return tuple(accounts)
+    return tuple(accounts) or (KV_ACCOUNT,)
 
 
 class _Reader:
-    def __init__(self, given: Mapping[str, str], problems: list[tuple[str, str]], prefer: Kind) -> None:
+    def __init__(self, given: Mapping[str, str], problems: list[tuple[str, str]]) -> None:
         self._given = given
         self._problems = problems
-        self._prefer = prefer
         self.accounts: list[AccountSettings] = []
 
     def read(self, kind: Kind) -> None:
@@ -130,7 +123,7 @@ class _Reader:
         return label
 
     def _priority(self, variable: str, kind: Kind, item: int, members: dict[str, Any]) -> int:
-        default = _priority_of(kind, self._prefer)
+        default = DEFAULT_PRIORITIES[kind]
         priority = members.get("priority")
         if priority is None:
             return default
@@ -142,10 +135,6 @@ class _Reader:
     def _report(self, variable: str, item: int, member: str, expected: str) -> None:
         where = ", ".join(filter(None, (f"item {item}" if item else "", member)))
         self._problems.append((f"{variable} ({where})" if where else variable, expected))
-
-
-def _priority_of(kind: Kind, prefer: Kind) -> int:
-    return PREFERRED_PRIORITY if kind == prefer else OTHER_PRIORITY
 
 
 def _values(text: str, kind: Kind) -> Iterator[tuple[int, Any]]:

@@ -89,7 +89,7 @@ def api_base_url(resource_url: str) -> str:
 
 
 def oauth_api_base_url(resource_url: str | None, configured: str | None) -> str:
-    """Where an OAuth login calls: its own `resource_url`, then OPENAI_BASE_URL, then the default.
+    """Where an OAuth login calls: its own `resource_url`, then QWEN_BASE_URL, then the default.
 
     A `resource_url` that makes no http(s) URL is passed over: a token must not go where nobody meant it to.
     """

@@ -1,22 +1,51 @@
-"""What a call to Qwen is made of."""
+"""What a handler asks of an account, and what is sent to its host.
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
+A *call* is a checked request of a client. `prepare` makes of it what one host takes; it is run once for each
+target, whatever the number of attempts and accounts there.
+"""
 
-from qwen_worker.config.settings import Settings
-from qwen_worker.credentials.credential import Credential
-from qwen_worker.upstream.hosts import HostFamily, family_of
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from qwen_worker.upstream.hosts import HostFamily
+
+if TYPE_CHECKING:
+    from qwen_worker.dialect import Dialect, Translator
 
 
 class Target(NamedTuple):
-    """Where a request goes, as far as its body depends on it."""
+    """Where a request goes, as far as path and body depend on it."""
 
     kind: Literal["oauth", "api_key"]
     family: HostFamily
-    default_model: str
-    aliases: Mapping[str, str]
+    base_url: str
+    model: str
+    """The model by the name that it has there."""
 
 
-def target_for(credential: Credential, settings: Settings) -> Target:
-    """The target of a call with this credential."""
-    return Target(credential.kind, family_of(credential), settings.default_model, settings.model_aliases)
+class Prepared(NamedTuple):
+    """A request as one target takes it."""
+
+    path: str
+    """What follows the base URL."""
+    body: bytes
+    dialect: "Dialect"
+    """What the host answers in."""
+    translator: "Translator | None" = None
+    """What makes the client's answer of the host's; None: the answer goes on as it comes."""
+    repairer: "Callable[[], Translator] | None" = None
+    """Makes a translator for a native stream that only a repair makes readable."""
+
+
+class Call(NamedTuple):
+    """A checked request, as accounts and attempts see it."""
+
+    model: str | None
+    """The model that the client names; None: the default one."""
+    stream: bool
+    affinity_key: int
+    """The same for all requests of one conversation, which had better stay with one account."""
+    dialect: "Dialect"
+    """What the client reads."""
+    prepare: Callable[[Target], Prepared]
+    """Makes the request for a target. Raises InvalidRequest."""

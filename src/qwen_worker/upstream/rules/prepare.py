@@ -9,39 +9,27 @@ one.
 """
 
 from functools import cache
-from typing import NamedTuple
 
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_text import JsonTextError
-from qwen_worker.models import resolve_model
 from qwen_worker.upstream.call import Target
 from qwen_worker.upstream.chat_body import ChatBody
 from qwen_worker.upstream.hosts import HostFamily
 from qwen_worker.upstream.rules.draft import Draft, Rule
 
 
-class PreparedRequest(NamedTuple):
-    """The body for Qwen, and the model that it names."""
-
-    body: bytes
-    model: str
-
-
-def prepare_chat(body: ChatBody, model: str | None, target: Target) -> PreparedRequest:
-    """Applies the rules of the target's family. `model` is what the client names.
+def prepare_chat(body: ChatBody, asked_model: str | None, target: Target) -> bytes:
+    """Applies the rules of the target's family. `asked_model` is the model that the body names.
 
     Raises InvalidRequest for a body with a part that cannot be looked at.
     """
-    resolved = resolve_model(
-        model, default=target.default_model, aliases=target.aliases, is_oauth=target.kind == "oauth"
-    )
-    draft = Draft(body, model, resolved)
+    draft = Draft(body, asked_model, target.model)
     try:
         for apply_rule in _rules_for(target.family):
             apply_rule(draft)
     except JsonTextError as error:
         raise InvalidRequest(f"The request body cannot be read: {error}.", code="invalid_json") from None
-    return PreparedRequest(draft.to_bytes(), resolved)
+    return draft.to_bytes()
 
 
 @cache

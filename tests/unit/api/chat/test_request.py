@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_worker.api.chat.request import ChatRequest, parse_chat_request
+from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.errors import InvalidRequest
 
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
@@ -380,7 +381,7 @@ def only_an_invalid_request(raw: bytes) -> None:
     try:
         parse_chat_request(raw)
     except InvalidRequest as error:
-        json.loads(error.body())
+        openai_error_body(error).encode()
 
 
 @settings(max_examples=1500)

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.upstream.call import Target
 from qwen_worker.upstream.hosts import HostFamily
-from tests.unit.upstream.rules.preparing import prepare_request
+from tests.unit.upstream.rules.preparing import Host, prepare_request
 
 TARGETS = [
-    Target("oauth", "portal", "qwen3-coder-plus", {}),
-    Target("api_key", "dashscope", "coder-model", {"gpt-4o": "qwen3-max"}),
-    Target("api_key", "other", "qwen3-max", {"a": "b", "b": "a"}),
+    Host("oauth", "portal", "qwen3-coder-plus", {}),
+    Host("api_key", "dashscope", "coder-model", {"gpt-4o": "qwen3-max"}),
+    Host("api_key", "other", "qwen3-max", {"a": "b", "b": "a"}),
 ]
 INSTRUCTIONS = ("system", "developer")
 TOUCHED_BY_RULES = {
@@ -120,7 +119,7 @@ def without_marks(value: Any) -> Any:
 @settings(max_examples=400, deadline=None)
 @given(requests, st.sampled_from(TARGETS), st.sampled_from([None, 1]), st.booleans())
 def test_a_valid_request_survives_with_all_that_no_rule_touches(
-    body: dict[str, Any], target: Target, indent: int | None, ensure_ascii: bool
+    body: dict[str, Any], target: Host, indent: int | None, ensure_ascii: bool
 ) -> None:
     spelled = json.dumps(body, indent=indent, ensure_ascii=ensure_ascii)
     try:
@@ -163,7 +162,7 @@ def test_a_valid_request_survives_with_all_that_no_rule_touches(
     st.sampled_from(TARGETS),
 )
 def test_nothing_but_an_invalid_request_is_ever_raised(
-    body: dict[str, Any], conversation: list[Any], target: Target
+    body: dict[str, Any], conversation: list[Any], target: Host
 ) -> None:
     for candidate in (body, {**body, "messages": [{"role": "user", "content": "x"}, *conversation]}):
         try:

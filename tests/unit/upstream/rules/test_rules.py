@@ -6,13 +6,9 @@ from typing import Any
 import pytest
 
 from qwen_worker.api.chat.request import parse_chat_request
-from qwen_worker.config.settings import Settings
-from qwen_worker.credentials.credential import Credential
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.upstream.call import Target, target_for
 from qwen_worker.upstream.hosts import HostFamily
-from qwen_worker.upstream.rules.prepare import PreparedRequest
-from tests.unit.upstream.rules.preparing import prepare_request
+from tests.unit.upstream.rules.preparing import Host, PreparedRequest, prepare_request
 
 HELLO: dict[str, Any] = {"role": "user", "content": "hello"}
 MARK = {"type": "ephemeral"}
@@ -20,11 +16,11 @@ FAMILIES: tuple[HostFamily, ...] = ("portal", "dashscope", "other")
 QWEN: tuple[HostFamily, ...] = ("portal", "dashscope")
 
 
-def target(family: HostFamily, default_model: str = "qwen3-coder-plus", **aliases: str) -> Target:
-    return Target("oauth" if family == "portal" else "api_key", family, default_model, aliases)
+def target(family: HostFamily, default_model: str = "qwen3-coder-plus", **aliases: str) -> Host:
+    return Host("oauth" if family == "portal" else "api_key", family, default_model, aliases)
 
 
-def prepare_raw(raw: bytes, to: Target) -> PreparedRequest:
+def prepare_raw(raw: bytes, to: Host) -> PreparedRequest:
     prepared = prepare_request(parse_chat_request(raw), to)
     again = prepare_request(parse_chat_request(prepared.body), to)
     assert again == prepared, "preparing a prepared body changes nothing"
@@ -707,26 +703,3 @@ def test_images_audio_and_files_are_untouched() -> None:
         assert prepare(family, messages=[message])["messages"][-1] == message
     marked = prepare("portal", messages=[message], stream=True)["messages"][-1]["content"]
     assert marked == [*parts[:-1], text_part("What is this?", marked=True)]
-
-
-# --- which target
-
-
-@pytest.mark.parametrize(
-    ("kind", "base_url", "family"),
-    [
-        ("oauth", "https://portal.qwen.ai/v1", "portal"),
-        ("oauth", "http://127.0.0.1:9999/v1", "portal"),
-        ("api_key", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "dashscope"),
-        ("api_key", "http://127.0.0.1:9999/v1", "other"),
-    ],
-)
-def test_the_target_follows_from_the_credential(kind: Any, base_url: str, family: str) -> None:
-    settings = Settings(default_model="qwen3-max", model_aliases={"a": "b"})
-
-    assert target_for(Credential(kind, "secret-1", base_url), settings) == (
-        kind,
-        family,
-        "qwen3-max",
-        {"a": "b"},
-    )

@@ -1,4 +1,4 @@
-"""The relay's policy: when a response begins, what it waits for, how it ends. In virtual time."""
+"""The proxy's policy for streams: when a response begins, what it waits for, how it ends. In virtual time."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,20 +6,27 @@ from typing import Any
 
 import pytest
 
+from qwen_worker.api.chat.dialect import ChatDialect
+from qwen_worker.api.chat.events import KEEP_ALIVE
+from qwen_worker.api.chat.repair import StreamRepairer
+from qwen_worker.api.context import Context
+from qwen_worker.api.proxy import proxy
+from qwen_worker.config.account import AccountSettings
 from qwen_worker.config.settings import Settings
 from qwen_worker.errors import ProxyError, RateLimited, UpstreamTimeout
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import StreamBroken
-from qwen_worker.streams.relay import Start, StreamedCompletion
-from qwen_worker.streams.timers import KEEP_ALIVE
-from qwen_worker.upstream.attempts import Inspect
-from tests.simulation.virtual_time import VirtualClock, virtual
-from tests.support.ports import LogRecorder, make_runtime
+from qwen_worker.platform.ports import OutboundRequest, Respond, StreamBroken
+from qwen_worker.upstream.call import Call, Prepared
+from qwen_worker.upstream.error_reader import ErrorReader
+from tests.support.accounts import new_pool
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
+from tests.support.clock import START_MS, VirtualClock, virtual
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, make_runtime
 from tests.support.responses import response_of
 from tests.support.streams import MemoryPipe, StreamResponse
-from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
 
 WHOLE = text("Hello") + FINISH + DONE
+ACCOUNT = AccountSettings("api_key", "first", "key", 10, api_key="upstream-key-1")
 
 
 class World:
@@ -37,19 +44,43 @@ class World:
         self.log = LogRecorder()
         self._opens_after_seconds = opens_after_seconds
         self._open_pipe = open_pipe
-        self._settings = Settings(**settings)
+        self._settings = Settings(accounts=(ACCOUNT,), **settings)
 
     async def begin(self, *, include_usage: bool = False) -> MemoryPipe:
-        """The response's body, once the response has begun."""
-        stream = StreamedCompletion(
-            self._open,
-            include_usage=include_usage,
-            model="qwen3-coder-plus",
-            settings=self._settings,
-            runtime=make_runtime(clock=VirtualClock(), open_pipe=self._open_pipe),
-            log=Log(self.log, "info", "request-1"),
+        """The response's body, once the response has begun. Raises the error that comes before."""
+        runtime = make_runtime(
+            clock=VirtualClock(), fetcher=ScriptedFetcher(self._fetched), open_pipe=self._open_pipe
         )
-        response = await response_of(stream.run)
+        errors = ErrorReader((), runtime.clock.now_ms)
+        call = Call(
+            model="qwen3-coder-plus",
+            stream=True,
+            affinity_key=0,
+            dialect=(dialect := ChatDialect(include_usage=include_usage)),
+            prepare=lambda target: Prepared(
+                "/chat/completions",
+                b"{}",
+                dialect,
+                repairer=lambda: StreamRepairer(include_usage=include_usage, event_error=errors.in_event),
+            ),
+        )
+
+        async def work(respond: Respond) -> None:
+            context = Context(
+                ScriptedRequest("POST", "/v1/chat/completions"),
+                "request-1",
+                "",
+                self._settings,
+                new_pool(self._settings),
+                runtime,
+                Log(self.log, "info", "request-1"),
+                errors,
+                respond,
+                START_MS,
+            )
+            await proxy(call, context)
+
+        response = await response_of(work)
         assert response.status == 200
         assert isinstance(response.body, MemoryPipe)
         begins_with_comment = await response.body.first_bytes() == KEEP_ALIVE
@@ -67,15 +98,14 @@ class World:
     @property
     def usage(self) -> dict[str, Any]:
         """The one line that is logged at the end."""
-        (line,) = self.log.events("usage")
+        (line,) = self.log.events("stream ended")
         return line
 
-    async def _open(self, inspect: Inspect[Start]) -> tuple[Start, dict[str, str]]:
+    async def _fetched(self, _: OutboundRequest) -> StreamResponse:
         await asyncio.sleep(self._opens_after_seconds)
         if isinstance(self.answer, Exception):
             raise self.answer
-        start = await inspect(self.answer, Log(self.log, "info", "request-1"))
-        return start, {"x-qwen-account": "first"}
+        return self.answer
 
 
 def now() -> float:
@@ -154,6 +184,18 @@ async def test_an_upstream_silent_after_its_headers_is_kept_alive() -> None:
 
 
 @virtual
+async def test_patience_begins_with_the_headers_and_not_with_the_request() -> None:
+    world = World(
+        StreamResponse(10_000.0), opens_after_seconds=25, keep_alive_seconds=40, idle_timeout_seconds=30
+    )
+
+    error, _ = events(await world.content())
+
+    assert error["error"]["code"] == "upstream_timeout"
+    assert 55 <= now() <= 56
+
+
+@virtual
 async def test_no_keep_alive_when_it_is_turned_off() -> None:
     world = World(StreamResponse(250.0, text("Hello"), FINISH + DONE), keep_alive_seconds=0)
 
@@ -197,20 +239,20 @@ async def test_a_bug_of_ours_after_a_keep_alive_is_an_event() -> None:
     assert "secret words" not in world.log.text
 
 
-@pytest.mark.parametrize("keep_alive_seconds", [0, 10])
+@pytest.mark.parametrize("keep_alive_seconds", [0, 10, 120])
 @virtual
 async def test_an_upstream_that_stays_silent_after_its_headers_is_given_up(keep_alive_seconds: float) -> None:
     answer = StreamResponse(10_000.0)
     world = World(answer, keep_alive_seconds=keep_alive_seconds, idle_timeout_seconds=60)
 
-    if keep_alive_seconds:
+    if keep_alive_seconds == 10:
         error, _ = events(await world.content())
         assert error["error"]["code"] == "upstream_timeout"
     else:
         with pytest.raises(UpstreamTimeout):
             await world.begin()
 
-    assert 60 <= now() <= 70
+    assert 60 <= now() <= 61
     assert answer.body.is_cancelled
 
 
@@ -265,29 +307,27 @@ async def test_a_missing_done_is_added(pause: float) -> None:
     assert await world.content() == text("Hello") + FINISH + DONE
 
 
+def misread(stream: bytes) -> bytes:
+    """The same events in a framing that clients misread."""
+    return stream.replace(b"data: ", b"id:1\nevent:result\ndata:")
+
+
 @virtual
 async def test_what_a_client_would_misread_is_rewritten() -> None:
-    odd = WHOLE.replace(b"data: ", b"id:1\nevent:result\ndata:")
+    odd = misread(WHOLE)
     answer = StreamResponse(*(odd[place : place + 5] for place in range(0, len(odd), 5)))
     world = World(answer)
 
     pipe = await world.begin()
 
     assert await pipe.content() == WHOLE
-    assert not pipe.is_observed
-
-
-@virtual
-async def test_everything_is_rewritten_on_demand() -> None:
-    stream = text("Hello") + FINISH + USAGE_CHUNK + DONE + text("more")
-
-    assert await World(StreamResponse(stream), rewrite_streams="always").content() == WHOLE
+    assert pipe.is_translated
 
 
 @virtual
 async def test_a_stalled_rewritten_stream_is_given_up() -> None:
-    answer = StreamResponse(text("Hello"), 10_000.0)
-    world = World(answer, rewrite_streams="always", idle_timeout_seconds=300)
+    answer = StreamResponse(misread(text("Hello")), 10_000.0)
+    world = World(answer, idle_timeout_seconds=300)
 
     assert events(await world.content())[-2]["error"]["code"] == "upstream_timeout"
     assert 300 <= now() <= 380
@@ -296,25 +336,27 @@ async def test_a_stalled_rewritten_stream_is_given_up() -> None:
 
 @virtual
 async def test_the_upstream_is_closed_when_a_rewritten_stream_is_over() -> None:
-    answer = StreamResponse(WHOLE, 10_000.0)
+    answer = StreamResponse(misread(WHOLE), 10_000.0)
 
-    assert await World(answer, rewrite_streams="always").content() == WHOLE
+    assert await World(answer).content() == WHOLE
     assert answer.body.is_cancelled
     assert now() < 1
 
 
-@pytest.mark.parametrize("rewrite_streams", ["auto", "always"])
+@pytest.mark.parametrize("is_rewritten", [False, True])
 @virtual
-async def test_one_line_tells_what_became_of_the_stream(rewrite_streams: str) -> None:
-    answer = StreamResponse(0.5, text("a secret"), 2.0, FINISH + USAGE_CHUNK + DONE)
-    world = World(answer, rewrite_streams=rewrite_streams)
+async def test_one_line_tells_what_became_of_the_stream(is_rewritten: bool) -> None:
+    pieces = (text("a secret"), FINISH + USAGE_CHUNK + DONE)
+    first, second = map(misread, pieces) if is_rewritten else pieces
+    world = World(StreamResponse(0.5, first, 2.0, second))
 
     stream = await world.content(include_usage=True)
 
     assert world.usage == {
         "level": "info",
-        "event": "usage",
+        "event": "stream ended",
         "request_id": "request-1",
+        "account": "first",
         "model": "qwen3-coder-plus",
         "usage": USAGE,
         "finish_reason": "stop",
@@ -329,20 +371,13 @@ async def test_one_line_tells_what_became_of_the_stream(rewrite_streams: str) ->
 @virtual
 async def test_a_long_stream_costs_few_looks_and_bounded_memory() -> None:
     pieces = [step for _ in range(600) for step in (text("word "), 1.0)]
-    looks: list[int] = []
-    relayed = MemoryPipe.relayed
+    world = World(StreamResponse(*pieces, FINISH + DONE))
 
-    async def counted(pipe: MemoryPipe) -> bytes:
-        data = await relayed(pipe)
-        looks.append(len(data))
-        return data
+    pipe = await world.begin()
+    await pipe.content()
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MemoryPipe, "relayed", counted)
-        await World(StreamResponse(*pieces, FINISH + DONE)).content()
-
-    assert 60 <= len(looks) <= 100
-    assert max(looks) < 10 * len(text("word "))
+    assert 60 <= pipe.looks <= 100
+    assert pipe.most_unseen < 10 * len(text("word "))
 
 
 @virtual

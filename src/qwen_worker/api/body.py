@@ -1,0 +1,16 @@
+"""Reading the body of a request."""
+
+from qwen_worker.api.context import Context
+from qwen_worker.errors import InvalidRequest, PayloadTooLarge
+from qwen_worker.platform.ports import BodyTooLarge, BodyUnreadable
+
+
+async def read_body(context: Context) -> bytes:
+    """The whole body. Raises PayloadTooLarge and InvalidRequest."""
+    limit_bytes = context.settings.body_limit_bytes
+    try:
+        return await context.request.body(limit_bytes)
+    except BodyTooLarge:
+        raise PayloadTooLarge(f"The request body is larger than {limit_bytes} bytes.") from None
+    except BodyUnreadable:
+        raise InvalidRequest("The request body could not be read to its end.", code="invalid_body") from None

@@ -1,0 +1,150 @@
+"""Reads variables, and collects what is wrong with them or worth knowing about them."""
+
+from typing import NamedTuple, TypeVar
+
+from qwen_worker.config.text import is_http_url
+from qwen_worker.platform.ports import Environment
+
+T = TypeVar("T")
+
+
+class Problem(NamedTuple):
+    """A variable whose value cannot be used."""
+
+    variable: str
+    expected: str
+    fatal: bool
+
+    def __str__(self) -> str:
+        return f"{self.variable}: expected {self.expected}"
+
+
+class Notice(NamedTuple):
+    """What an operator should know about a variable although nothing is wrong with it."""
+
+    variable: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.text}"
+
+
+class Reader:
+    """One reading of the variables. Empty and blank values count as not set."""
+
+    def __init__(self, env: Environment) -> None:
+        self._env = env
+        self.problems: list[Problem] = []
+        self.notices: list[Notice] = []
+
+    def is_set(self, name: str) -> bool:
+        """Whether a variable has a value, whatever it is."""
+        return bool((self._env.get(name) or "").strip())
+
+    def text(self, name: str) -> str | None:
+        """The value of a variable."""
+        value = self._env.get(name)
+        return (value.strip() or None) if value else None
+
+    def url(self, name: str) -> str | None:
+        """An absolute URL, without trailing slash. Any other value is a fatal problem."""
+        value = self.text(name)
+        if value is None:
+            return None
+        if not is_http_url(value):
+            self.report(name, "an absolute http(s) URL without query", fatal=True)
+            return None
+        return value.rstrip("/")
+
+    def number(self, name: str, default: float, minimum: float, maximum: float) -> float:
+        """A number within bounds."""
+        value = self.text(name)
+        if value is None:
+            return default
+        try:
+            number = float(value)
+        except ValueError:
+            number = float("nan")
+        if not minimum <= number <= maximum:
+            self.report(name, f"a number from {minimum:g} to {maximum:,.0f}", fatal=False)
+            return default
+        return number
+
+    def choice(self, name: str, choices: tuple[str, ...], *, default: str) -> str:
+        """One of a few words, in any case."""
+        value = self.text(name)
+        if value is None:
+            return default
+        if value.lower() not in choices:
+            self.report(name, f"one of {', '.join(choices)}", fatal=False)
+            return default
+        return value.lower()
+
+    def names(self, name: str) -> tuple[str, ...]:
+        """Names of models; none if the variable is not set or holds none."""
+        return self._list(name, "model names separated by commas", fatal=False)
+
+    def client_keys(self) -> tuple[str, ...]:
+        """CLIENT_KEYS, or OPENAI_API_KEY. A value that holds no key is a fatal problem."""
+        expected = "client keys separated by commas"
+        keys = self._list("CLIENT_KEYS", expected, fatal=True)
+        older = self._list("OPENAI_API_KEY", expected, fatal=True)
+        return self._either("CLIENT_KEYS", keys, "OPENAI_API_KEY", older, fatal=True)
+
+    def base_url(self) -> str | None:
+        """QWEN_BASE_URL, or OPENAI_BASE_URL."""
+        url, older = self.url("QWEN_BASE_URL"), self.url("OPENAI_BASE_URL")
+        return self._either("QWEN_BASE_URL", url, "OPENAI_BASE_URL", older, fatal=True)
+
+    def model_and_aliases(self) -> tuple[str | None, dict[str, str]]:
+        """DEFAULT_MODEL and MODEL_ALIASES, or OPENAI_MODEL, which holds both."""
+        expected = "a model name, optionally followed by alias=model entries"
+        older_models, older_aliases = self._models_and_aliases("OPENAI_MODEL", expected)
+        older = older_models[0] if older_models else None
+        if len(older_models) > 1:
+            self.report("OPENAI_MODEL", expected, fatal=False)
+        bare, aliases = self._models_and_aliases("MODEL_ALIASES", "alias=model entries separated by commas")
+        if bare:
+            self.report("MODEL_ALIASES", "alias=model entries separated by commas", fatal=False)
+        model = self.text("DEFAULT_MODEL")
+        return (
+            self._either("DEFAULT_MODEL", model, "OPENAI_MODEL", older, fatal=False),
+            self._either("MODEL_ALIASES", aliases, "OPENAI_MODEL", older_aliases, fatal=False),
+        )
+
+    def report(self, variable: str, expected: str, *, fatal: bool) -> None:
+        """Notes what is wrong with a variable."""
+        self.problems.append(Problem(variable, expected, fatal))
+
+    def note(self, variable: str, text: str) -> None:
+        """Notes what is worth knowing about a variable."""
+        self.notices.append(Notice(variable, text))
+
+    def _either(self, name: str, value: T, older_name: str, older: T, *, fatal: bool) -> T:
+        """The value of a variable that has an older name too. Two values that differ are a problem."""
+        if value and older and value != older:
+            self.report(name, f"what {older_name}, its older name, says, or only one of the two", fatal=fatal)
+        return value or older
+
+    def _list(self, name: str, expected: str, *, fatal: bool) -> tuple[str, ...]:
+        value = self.text(name)
+        if value is None:
+            return ()
+        found = tuple(item.strip() for item in value.split(",") if item.strip())
+        if not found:
+            self.report(name, expected, fatal=fatal)
+        return found
+
+    def _models_and_aliases(self, name: str, expected: str) -> tuple[list[str], dict[str, str]]:
+        """The entries without and with `=`; a half of one is a problem."""
+        models: list[str] = []
+        aliases: dict[str, str] = {}
+        for entry in (self.text(name) or "").split(","):
+            alias, separator, model = (part.strip() for part in entry.partition("="))
+            if separator and alias and model:
+                aliases[alias] = model
+            elif separator:
+                self.report(name, expected, fatal=False)
+            elif alias:
+                models.append(alias)
+        return models, aliases
