@@ -6,7 +6,8 @@ ProxyError
 │   ├── InvalidApiKey       401   invalid_api_key
 │   ├── NotFound            404   not_found, model_not_found
 │   ├── MethodNotAllowed    405   method_not_allowed
-│   └── PayloadTooLarge     413   request_too_large
+│   ├── PayloadTooLarge     413   request_too_large
+│   └── UnsupportedEncoding 415   unsupported_content_encoding
 ├── limits of the account we call Qwen with
 │   ├── RateLimited         429   rate_limit_exceeded
 │   └── QuotaExhausted      429   insufficient_quota
@@ -138,6 +139,25 @@ class PayloadTooLarge(ProxyError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class UnsupportedEncoding(ProxyError):
+    """The body is compressed in a way that is not known, or not in the way that its header says.
+
+    `accepted` lists the codings that are known.
+    """
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+    def __init__(self, message: str, *, accepted: str = "") -> None:
+        super().__init__(message)
+        self.accepted = accepted
+
+    def headers(self) -> dict[str, str]:
+        """Adds the list of codings that RFC 9110 asks for in such a 415."""
+        return {**super().headers(), "accept-encoding": self.accepted}
 
 
 class RateLimited(ProxyError):

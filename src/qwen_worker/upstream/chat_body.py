@@ -8,15 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import (
-    Items,
-    JsonTextError,
-    Member,
-    scan_array,
-    scan_object,
-    scan_value,
-    skip_spaces,
-)
+from qwen_worker.json_scan import Items, Member, scan_array, scan_object, scan_value, skip_spaces
+from qwen_worker.json_text import TOO_DEEP, JsonTextError, nesting_exceeds
 
 ROLES = ("user", "assistant", "tool", "system", "developer", "function")
 
@@ -33,6 +26,8 @@ class Messages(NamedTuple):
     """Indexes of the system and developer messages."""
     developers: list[int]
     """Indexes of the developer messages."""
+    empty_calls: list[int]
+    """Indexes of the assistant's messages with a tool call whose arguments are empty."""
     problem: InvalidRequest | None = None
     """What is wrong with the first wrong message."""
 
@@ -60,11 +55,13 @@ class ChatBody(NamedTuple):
 
 
 def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = None) -> ChatBody:
-    """Scans a body, a JSON object. `text` is `raw` decoded as Latin-1. Raises JsonTextError.
+    """Scans a body, a JSON object. `text` is `raw` decoded as Latin-1. Raises JsonTextError; TooManyMembers.
 
     The messages are walked once, and not kept. On this walk `find_problem` is asked about each message that
     is not an object with a known role and a text as its content, until it finds a problem.
     """
+    if nesting_exceeds(text):
+        raise JsonTextError(TOO_DEEP)
 
     def scan_messages(text: str, position: int) -> tuple[Any, int]:
         return _scan_messages(text, position, find_problem)
@@ -76,7 +73,7 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     member = body.members.get("messages")
     messages = member.value if member is not None and isinstance(member.value, Messages) else None
     return ChatBody(
-        raw, text, body.members, body.is_unique, messages or Messages(Items(text, 0, 0, []), [], [])
+        raw, text, body.members, body.is_unique, messages or Messages(Items(text, 0, 0, []), [], [], [])
     )
 
 
@@ -86,10 +83,16 @@ def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -
     messages, end = scan_array(text, position)
     instructions: list[int] = []
     developers: list[int] = []
+    empty_calls: list[int] = []
     problem: InvalidRequest | None = None
     for index, message in enumerate(messages):
         role = message.get("role") if type(message) is dict else None
-        if role == "system" or role == "developer":
+        if role == "user":
+            pass
+        elif role == "assistant":
+            if "tool_calls" in message and has_empty_call(message["tool_calls"]):
+                empty_calls.append(index)
+        elif role == "system" or role == "developer":
             instructions.append(index)
             if role == "developer":
                 developers.append(index)
@@ -99,4 +102,17 @@ def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -
             and find_problem is not None
         ):
             problem = find_problem(index, message)
-    return Messages(Items(text, position, end, messages), instructions, developers, problem), end
+    items = Items(text, position, end, messages)
+    return Messages(items, instructions, developers, empty_calls, problem), end
+
+
+def has_empty_call(calls: Any) -> bool:
+    """Whether one of the `tool_calls` of a message lacks its arguments."""
+    return isinstance(calls, list) and any(map(is_empty_call, calls))
+
+
+def is_empty_call(call: Any) -> bool:
+    """Whether the arguments of a tool call are null, or a text of nothing but space."""
+    function = call.get("function") if isinstance(call, dict) else None
+    arguments = function.get("arguments", "{}") if isinstance(function, dict) else "{}"
+    return arguments is None or (isinstance(arguments, str) and (not arguments or arguments.isspace()))
