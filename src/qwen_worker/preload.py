@@ -14,6 +14,7 @@ import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
 import qwen_worker.api.health
+import qwen_worker.config.aliases
 import qwen_worker.config.base_url
 import qwen_worker.config.descriptions
 import qwen_worker.config.pasted

@@ -305,6 +305,18 @@ def test_what_is_wrong_with_a_gateway_is_said(
     assert any(said in text for text in examination.of_level("error")), examination.text
 
 
+def test_what_a_gateway_says_of_its_variables_is_passed_on(
+    machine: Machine, start_gateway: StartGateway
+) -> None:
+    health = {**HEALTHY, "notices": ["UPSTREAM_ATTEMPTS: no longer used"]}
+    url = start_gateway({"/health": (200, health), "/v1/models": (200, MODELS)})
+
+    examination = machine.examine(url)
+
+    assert examination.exit_code == 0, examination.text
+    assert "it says: UPSTREAM_ATTEMPTS: no longer used" in examination.of_level("note")
+
+
 def test_an_account_that_rests_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
     resting = {"label": "b", "state": "resting", "reason": "quota", "seconds_left": 720}
     accounts = [*ACCOUNTS, {**resting, "credentials": {"state": "ready"}}]

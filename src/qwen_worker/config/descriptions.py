@@ -8,26 +8,21 @@ An account is known by its secret, not by its place among the variables: whateve
 another order, no account gets the KV record or the cooldown of another one.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from qwen_worker.config.account import (
-    DEFAULT_PRIORITIES,
-    KV_ACCOUNT,
-    AccountSettings,
-    Kind,
-    is_bare_key,
+from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind
+from qwen_worker.config.login import CredentialFormatError, oauth_token_from
+from qwen_worker.config.members import (
+    EXPECTED,
+    Malformed,
+    base_url_of,
+    key_of,
+    models_of,
+    read_variable,
+    remarks_on,
 )
-from qwen_worker.config.login import (
-    CredentialFormatError,
-    OAuthToken,
-    oauth_token_from,
-    usable_resource_url,
-)
-from qwen_worker.config.text import api_key_text, looks_pasted
-from qwen_worker.config.urls import base_url_in
 from qwen_worker.fingerprint import fingerprint
 
 _label = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII).fullmatch
@@ -43,21 +38,6 @@ class Report(Protocol):
 
 Mended = Callable[[str, list[str]], None]
 """Takes what was mended in a variable, in words; there may be nothing."""
-
-_EXPECTED: dict[Kind, str] = {
-    "oauth": "the JSON object of oauth_creds.json, or an array of such objects",
-    "api_key": 'a key, {"api_key": "..."}, or an array of such',
-}
-_SECRET: dict[Kind, str] = {"oauth": "access_token", "api_key": "api_key"}
-
-
-class _Malformed(ValueError):
-    """An account cannot be used. `member` is the culprit's name, or empty."""
-
-    def __init__(self, member: str, expected: str) -> None:
-        super().__init__(expected)
-        self.member = member
-        self.expected = expected
 
 
 def described_accounts(
@@ -88,10 +68,10 @@ class _Reader:
             if not name.startswith(variable):
                 continue
             try:
-                value, what = _parsed(text, kind)
+                value, what = read_variable(text, kind)
                 self._mended(name, what)
                 self._add_all(name, kind, value)
-            except _Malformed as problem:
+            except Malformed as problem:
                 self._problems.append((name, problem.expected))
 
     def _add_all(self, variable: str, kind: Kind, value: Any) -> None:
@@ -99,7 +79,7 @@ class _Reader:
             self._add(variable, kind, 0, value)
             return
         if not value:
-            raise _Malformed("", _EXPECTED[kind])
+            raise Malformed("", EXPECTED[kind])
         for item, member in enumerate(value, start=1):
             self._add(variable, kind, item, member)
 
@@ -109,39 +89,34 @@ class _Reader:
             account = self._account(variable, kind, item, value)
             for other in self.accounts:
                 if other.identity == account.identity:
-                    raise _Malformed("", f"another account than {other.label}")
-        except (_Malformed, CredentialFormatError) as problem:
-            member = problem.member if isinstance(problem, _Malformed) else problem.field
+                    raise Malformed("", f"another account than {other.label}")
+        except (Malformed, CredentialFormatError) as problem:
+            member = problem.member if isinstance(problem, Malformed) else problem.field
             self._report(variable, item, member, problem.expected)
             return
         self.accounts.append(account)
 
     def _account(self, variable: str, kind: Kind, item: int, value: Any) -> AccountSettings:
-        """Raises _Malformed or CredentialFormatError."""
+        """Raises Malformed or CredentialFormatError."""
         members = value if isinstance(value, dict) else {}
         where = _place(variable, item, "")
-        base_url, what = _base_url(members)
+        base_url, what = base_url_of(members)
         self._mended(_place(variable, item, "base_url"), what)
         account = AccountSettings(
             kind,
             self._label(variable, item, members),
             "",
             self._priority(variable, kind, item, members),
-            _models(members),
+            models_of(members),
             base_url,
         )
         if kind == "oauth":
             login = oauth_token_from(value)
-            self._mended(where, _remarks(members, login))
+            self._mended(where, remarks_on(members, login))
             identity = fingerprint(login.access_token, login.refresh_token or "")
             is_first = variable == "QWEN_CLI_AUTH" and item <= 1
             return account._replace(login=login, identity=identity, is_main_login=is_first)
-        text, what = _cleaned("QWEN_API_KEY", members.get("api_key") if members else value)
-        key = api_key_text(text)
-        if key is None:
-            raise _Malformed(
-                "api_key" if members else "", "a key: printable ASCII text without spaces or commas"
-            )
+        key, what = key_of(members, value)
         self._mended(where, what)
         return account._replace(api_key=key, identity=fingerprint(key, base_url or ""))
 
@@ -176,81 +151,3 @@ def _place(variable: str, item: int, member: str) -> str:
     """`QWEN_API_KEY (item 2, label)`."""
     where = ", ".join(filter(None, (f"item {item}" if item else "", member)))
     return f"{variable} ({where})" if where else variable
-
-
-def _parsed(text: str, kind: Kind) -> tuple[Any, list[str]]:
-    """What a variable holds, an account or a list of them, and what was mended. Raises _Malformed."""
-    if kind == "api_key" and is_bare_key(text):
-        return text, []
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        value = None
-    if value is not None and all(
-        _is_plain(item, kind) for item in (value if isinstance(value, list) else [value])
-    ):
-        return value, []
-    from qwen_worker.config.pasted_json import canonical, read_json, read_login
-
-    if kind == "oauth" and text.startswith("sk-"):
-        raise _Malformed("", "a login; an API key belongs in QWEN_API_KEY")
-    try:
-        value, mended = read_login(text) if kind == "oauth" else read_json(text)
-    except (ValueError, RecursionError):
-        raise _Malformed("", _EXPECTED[kind]) from None
-    value, more = canonical(value, kind)
-    return value, [*mended, *more]
-
-
-def _is_plain(value: Any, kind: Kind) -> bool:
-    """Whether an account has its secret where it should be, under its usual name."""
-    if kind == "api_key" and isinstance(value, str):
-        return True
-    return isinstance(value, dict) and _SECRET[kind] in value and all(name.islower() for name in value)
-
-
-def _cleaned(variable: str, value: Any) -> tuple[str, list[str]]:
-    """A member without what was pasted around it, and what that was, as if `variable` held it."""
-    text = value.strip() if isinstance(value, str) else ""
-    if not text or not looks_pasted(variable, text):
-        return text, []
-    from qwen_worker.config.pasted import mended_text
-
-    text, mended = mended_text(variable, text)
-    return text, list(mended)
-
-
-def _remarks(members: dict[str, Any], login: OAuthToken) -> list[str]:
-    """What of a login was read otherwise than it was written."""
-    remarks = []
-    expiry = members.get("expiry_date")
-    if isinstance(expiry, str) and login.expiry_date_ms is not None:
-        remarks.append("`expiry_date` as a text")
-    elif isinstance(expiry, int | float) and int(expiry) != login.expiry_date_ms:
-        remarks.append("`expiry_date` in seconds")
-    tokens = (members.get("access_token"), members.get("refresh_token"))
-    if any(given and given not in (login.access_token, login.refresh_token) for given in tokens):
-        remarks.append("spaces at the ends of a token")
-    if login.resource_url is not None and usable_resource_url(login.resource_url) is None:
-        remarks.append("`resource_url` is no address and not used")
-    return remarks
-
-
-def _base_url(members: dict[str, Any]) -> tuple[str | None, list[str]]:
-    url = members.get("base_url")
-    if url is None:
-        return None, []
-    text, mended = _cleaned("QWEN_BASE_URL", url)
-    found = base_url_in(text)
-    if found is None:
-        raise _Malformed("base_url", "an absolute http(s) URL without query")
-    return found[0], mended + found[1]
-
-
-def _models(members: dict[str, Any]) -> tuple[str, ...]:
-    models = members.get("models")
-    if models is None:
-        return ()
-    if not isinstance(models, list) or not all(isinstance(name, str) and name.strip() for name in models):
-        raise _Malformed("models", "an array of model names")
-    return tuple(name.strip() for name in models)

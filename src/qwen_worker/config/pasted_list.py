@@ -8,11 +8,13 @@ import re
 from qwen_worker.config.pasted import is_empty, mended_text
 from qwen_worker.config.pasted_json import read_json
 
+SEMICOLONS = "semicolons between the items"
+
 
 def split_list(name: str, text: str) -> tuple[list[str], list[str]] | None:
     """The items in the value of the variable `name`, and what was mended; None if it is other JSON."""
     items: list[str] = re.split("[,;\n]", text)
-    mended: list[str] = []
+    mended = [SEMICOLONS] if ";" in text else []
     if text.startswith(("[", "{")):
         try:
             value, mended = read_json(text)
@@ -28,16 +30,3 @@ def split_list(name: str, text: str) -> tuple[list[str], list[str]] | None:
         if not is_empty(clean):
             found.append(clean)
     return found, list(dict.fromkeys(mended))
-
-
-def read_aliases(text: str) -> tuple[dict[str, str], list[str]] | None:
-    """The aliases in a JSON object, and what was mended; None if it holds something else."""
-    try:
-        value, mended = read_json(text)
-    except ValueError:
-        return None
-    if not isinstance(value, dict) or not all(
-        isinstance(model, str) and model.strip() for model in value.values()
-    ):
-        return None
-    return {alias.strip(): model.strip() for alias, model in value.items() if alias.strip()}, mended

@@ -107,18 +107,18 @@ class Reader:
 
     def model_and_aliases(self) -> tuple[str | None, dict[str, str]]:
         """DEFAULT_MODEL and MODEL_ALIASES, or OPENAI_MODEL, which holds both."""
-        expected = "a model name, optionally followed by alias=model entries"
-        older_models, older_aliases = self._models_and_aliases("OPENAI_MODEL", expected)
-        older = older_models[0] if older_models else None
-        if len(older_models) > 1:
-            self.report("OPENAI_MODEL", expected, fatal=False)
-        bare, aliases = self._models_and_aliases("MODEL_ALIASES", "alias=model entries separated by commas")
-        if bare:
-            self.report("MODEL_ALIASES", "alias=model entries separated by commas", fatal=False)
-        model = self.text("DEFAULT_MODEL")
+        model, aliases, older = map(self.text, ("DEFAULT_MODEL", "MODEL_ALIASES", "OPENAI_MODEL"))
+        if aliases is None and older is None:
+            return model, {}
+        from qwen_worker.config.aliases import read_aliases
+
+        _, own_aliases, what, problem = read_aliases("MODEL_ALIASES", aliases or "")
+        self._tell("MODEL_ALIASES", what, problem)
+        older_model, older_aliases, what, problem = read_aliases("OPENAI_MODEL", older or "")
+        self._tell("OPENAI_MODEL", what, problem)
         return (
-            self._either("DEFAULT_MODEL", model, "OPENAI_MODEL", older, fatal=False),
-            self._either("MODEL_ALIASES", aliases, "OPENAI_MODEL", older_aliases, fatal=False),
+            self._either("DEFAULT_MODEL", model, "OPENAI_MODEL", older_model, fatal=False),
+            self._either("MODEL_ALIASES", own_aliases, "OPENAI_MODEL", older_aliases, fatal=False),
         )
 
     def report(self, variable: str, expected: str, *, fatal: bool) -> None:
@@ -162,39 +162,7 @@ class Reader:
         self.mended(name, what)
         return found
 
-    def _models_and_aliases(self, name: str, expected: str) -> tuple[list[str], dict[str, str]]:
-        """The entries that are a model alone, and those that are `alias=model`, also written with a colon or
-        as a JSON object; half of one is a problem.
-        """
-        value = self.text(name)
-        models: list[str] = []
-        aliases: dict[str, str] = {}
-        if value is None:
-            return models, aliases
-        if value.startswith("{"):
-            return models, self._aliases(name, value, expected)
-        entries = self._items(name, value)
-        if not entries:
-            self.report(name, expected, fatal=False)
-        for entry in entries:
-            # A model's own name may hold a colon, as in `qwen3:8b`.
-            is_pair = ": " in entry or name == "MODEL_ALIASES" or bool(models)
-            separator = "=" if "=" in entry or not is_pair else ":"
-            alias, separator, model = (part.strip() for part in entry.partition(separator))
-            if separator and alias and model:
-                aliases[alias] = model
-            elif separator:
-                self.report(name, expected, fatal=False)
-            else:
-                models.append(alias)
-        return models, aliases
-
-    def _aliases(self, name: str, value: str, expected: str) -> dict[str, str]:
-        from qwen_worker.config.pasted_list import read_aliases
-
-        found = read_aliases(value)
-        if found is None:
-            self.report(name, expected, fatal=False)
-            return {}
-        self.mended(name, found[1])
-        return found[0]
+    def _tell(self, name: str, mended: Sequence[str], problem: str) -> None:
+        self.mended(name, mended)
+        if problem:
+            self.report(name, problem, fatal=False)

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -435,6 +436,33 @@ def test_an_address_that_cannot_be_told_is_named(value: str) -> None:
     assert problem.variable == "QWEN_BASE_URL"
 
 
+hosts = st.sampled_from(
+    [
+        "dashscope.aliyuncs.com",
+        "portal.qwen.ai",
+        "coding.dashscope.aliyuncs.com",
+        "example.com",
+        "127.0.0.1:80",
+    ]
+)
+paths = st.lists(
+    st.sampled_from(
+        ["v1", "api", "compatible-mode", "apps", "anthropic", "chat", "completions", "models", "..", "x"]
+    )
+    | st.text(alphabet="ab/@:?#\\%. ", max_size=4),
+    max_size=4,
+)
+
+
+@hypothesis_settings(deadline=None, max_examples=300)
+@given(st.sampled_from(["", "https://", "http://"]), hosts, paths)
+def test_a_mended_address_is_never_that_of_another_host(scheme: str, host: str, path: list[str]) -> None:
+    base_url = read(QWEN_BASE_URL="/".join([f"{scheme}{host}", *path])).base_url
+    if base_url is not None:
+        assert urlsplit(base_url).netloc == host
+        assert scheme in base_url
+
+
 @pytest.mark.parametrize(
     ("value", "url"),
     [
@@ -467,8 +495,8 @@ def test_a_resource_url_that_is_none_is_passed_over_and_told(value: str) -> None
         ("client-key-1, client-key-2,", "comma"),
         ("client-key-1\nclient-key-2", ""),
         ("client-key-1\r\nclient-key-2\r\n", ""),
-        ("client-key-1;client-key-2", ""),
-        ("client-key-1 ; client-key-2", ""),
+        ("client-key-1;client-key-2", "semicolons"),
+        ("client-key-1 ; client-key-2", "semicolons"),
         ('["client-key-1", "client-key-2"]', ""),
         ('[\n  "client-key-1",\n  "client-key-2",\n]', "a comma too many"),
         ("['client-key-1', 'client-key-2']", "single quotes"),
