@@ -22,8 +22,13 @@ _KIN = {
     "QWEN_BASE_URL": ("OPENAI_BASE_URL",),
     "OPENAI_BASE_URL": ("QWEN_BASE_URL",),
     "DEFAULT_MODEL": ("OPENAI_MODEL",),
+    "MODEL_ALIASES": ("OPENAI_MODEL",),
+    "OPENAI_MODEL": ("DEFAULT_MODEL", "MODEL_ALIASES"),
 }
 """Names that may stand in front of a variable's value besides its own."""
+
+_MOST_LAYERS = 12
+"""How many things are taken away at most."""
 
 _MANGLED_MARKS = re.compile(r"\A(?:\u00ff\u00fe|\u00fe\u00ff|\u00ef\u00bb\u00bf)")
 """A byte order mark that was read in another encoding."""
@@ -60,9 +65,7 @@ def mended_text(name: str, text: str) -> Pasted:
     """
     mended: dict[str, None] = {}
     clean = visible_text(text, mended).strip()
-    before = None
-    while clean != before:
-        before = clean
+    for _ in range(_MOST_LAYERS):
         for what, without in (
             (NAME, _without_name(name, clean)),
             (BEARER, _without_bearer(name, clean)),
@@ -73,6 +76,8 @@ def mended_text(name: str, text: str) -> Pasted:
                 clean = without.strip()
                 mended[what] = None
                 break
+        else:
+            break
     return Pasted(clean, tuple(mended)) if clean else Pasted(text, ())
 
 
