@@ -15,7 +15,12 @@ import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
 import qwen_worker.api.content_encoding
 import qwen_worker.api.health
+import qwen_worker.config.aliases
+import qwen_worker.config.base_url
 import qwen_worker.config.descriptions
+import qwen_worker.config.pasted
+import qwen_worker.config.pasted_json
+import qwen_worker.config.pasted_list
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint

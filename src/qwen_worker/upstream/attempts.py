@@ -195,9 +195,7 @@ async def _attempt(
 ) -> Opened:
     """One request to Qwen. Raises ProxyError for any answer that is not worth passing on."""
     clock, errors = exchange.runtime.clock, exchange.errors
-    target = Target(
-        credential.kind, family_of(credential), credential.base_url, account.model, account.ways
-    )
+    target = Target(credential.kind, family_of(credential), credential.base_url, account.model, account.ways)
     prepared = exchange.prepared_for(target)
     errors.add_secret(credential.secret)
     outbound = OutboundRequest(

@@ -35,7 +35,13 @@ def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, ta
     """The request as one host takes it. Raises InvalidRequest."""
     repairer = partial(_repairer, request, errors)
     translator = repairer() if request.stream and _needs_repair(request, target) else None
-    return Prepared(f"{target.base_url}{PATH}", prepare_chat(request.body, request.model, target), dialect, translator, repairer)
+    return Prepared(
+        f"{target.base_url}{PATH}",
+        prepare_chat(request.body, request.model, target),
+        dialect,
+        translator,
+        repairer,
+    )
 
 
 def _needs_repair(request: ChatRequest, target: Target) -> bool:

@@ -8,7 +8,6 @@ Deltas that arrive together go out as one event. A stream that is not whole is n
 is closed that was cut off.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -30,6 +29,7 @@ from qwen_worker.api.responses.stream_output import StreamOutput
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 from qwen_worker.sse import Event, EventParser
+
 
 class ResponsesTranslator:
     """The translator for one request; see `Translator`.
