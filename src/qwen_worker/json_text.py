@@ -54,6 +54,15 @@ def parse(text: str | bytes) -> Any:
         raise explained(failure) from None
 
 
+def parse_object(text: str | bytes) -> dict[str, Any] | None:
+    """The object that is a whole JSON text; None for any other text."""
+    try:
+        value = parse(text)
+    except JsonTextError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def nesting_exceeds(text: str, most_levels: int = MOST_LEVELS) -> bool:
     """Whether arrays and objects are nested deeper than `most_levels`, up to where the text is no JSON.
 

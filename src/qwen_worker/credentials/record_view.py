@@ -66,7 +66,7 @@ class RecordView:
             self.foreign = None
 
     def note_written(self) -> None:
-        """This isolate has written the record."""
+        """Notes that this isolate has written the record."""
         self.is_ours = self._lineage is not None
 
     def note_former_read(self) -> None:

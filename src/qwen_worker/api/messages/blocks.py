@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from qwen_worker.json_text import JsonTextError, parse
+
 TextKind = Literal["text", "thinking"]
 
 _STARTED = {
@@ -60,8 +62,8 @@ class _Call:
         if not self.arguments.endswith(("}", "l", " ", "\n")):
             return False
         try:
-            json.loads(self.arguments)
-        except (ValueError, RecursionError):
+            parse(self.arguments)
+        except JsonTextError:
             return False
         return True
 

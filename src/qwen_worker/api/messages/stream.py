@@ -16,6 +16,7 @@ from qwen_worker.api.messages.stop import StopSequences, stop_reason
 from qwen_worker.api.messages.usage import usage_of
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import parse_object
 from qwen_worker.sse import Event, EventParser
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -106,7 +107,7 @@ class MessagesStream:
             if event.data.startswith("[DONE]"):
                 self.is_over = True
                 return
-            chunk = _json_object(event)
+            chunk = parse_object(event.data)
             if chunk is not None:
                 self._take(event, chunk)
             elif not is_cut_off:
@@ -196,11 +197,3 @@ class MessagesStream:
 
 def _event(data: dict[str, Any]) -> str:
     return f"event: {data['type']}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
-
-
-def _json_object(event: Event) -> dict[str, Any] | None:
-    try:
-        data = json.loads(event.data)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None

@@ -10,6 +10,7 @@ from qwen_worker.api.responses.conversation import Conversation
 from qwen_worker.api.responses.item_ids import Carried, kind_of, read_id
 from qwen_worker.api.responses.tools import Tools
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.json_text import parse_object
 
 MOST_CARRIED_TEXT = 4_000_000
 """How many characters the ids in one request may unpack to: they are small, their texts need not be."""
@@ -194,11 +195,7 @@ def _valid_arguments(arguments: str) -> str:
     """
     if not arguments.strip():
         return "{}"
-    try:
-        value = json.loads(arguments)
-    except (ValueError, RecursionError):
-        value = None
-    return arguments if isinstance(value, dict) else json.dumps({"invalid_arguments": arguments})
+    return arguments if parse_object(arguments) is not None else json.dumps({"invalid_arguments": arguments})
 
 
 def check_input_is_there(body: dict[str, Any]) -> None:

@@ -28,6 +28,7 @@ from qwen_worker.api.responses.stream_items import Events, dumps
 from qwen_worker.api.responses.stream_output import StreamOutput
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import parse_object
 from qwen_worker.sse import Event, EventParser
 
 
@@ -127,7 +128,7 @@ class ResponsesTranslator:
             if event.data.startswith("[DONE]"):
                 self.is_over = True
             else:
-                chunk = _json_object(event.data)
+                chunk = parse_object(event.data)
                 if chunk is not None:
                     self._take(event, chunk)
                 elif not is_cut_off:
@@ -195,11 +196,3 @@ class ResponsesTranslator:
     def _response(self, fields: dict[str, Any], output: str = "") -> str:
         """The response as JSON. The echoed parameters, which can be long, are spelled once for all events."""
         return f"{dumps(fields)[:-1]},{output}{self._echo}"
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        value = parse(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
