@@ -6,6 +6,7 @@ from typing import Any
 from qwen_worker.api.responses.request import Asked, to_chat
 from qwen_worker.api.responses.stream import ResponsesTranslator
 from qwen_worker.errors import ProxyError
+from qwen_worker.upstream.error_reader import ErrorReader
 from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import Stream, read_stream
 
@@ -26,6 +27,7 @@ def translator(about: Asked | None = None, *, refers_back: bool = False) -> Resp
         model=MODEL,
         random_hex=lambda: SEED,
         now_ms=lambda: NOW_MS,
+        event_error=ErrorReader((), lambda: NOW_MS).in_event,
         refers_back=refers_back,
     )
 
