@@ -3,7 +3,6 @@ import pytest
 from qwen_worker import errors
 from qwen_worker.errors import MethodNotAllowed, ProxyError, UnsupportedEncoding
 
-
 WITH_OTHER_FIELDS = (MethodNotAllowed, UnsupportedEncoding)
 
 
