@@ -28,13 +28,17 @@ ANTHROPIC_VERSION = "2023-06-01"
 
 async def create_message(context: Context) -> None:
     """Sends the request to a host that speaks Messages, or through chat completions to any other."""
-    request = parse_messages_request(await read_body(context))
+    await proxy(_call(await read_body(context), context), context)
+
+
+def _call(raw: bytes, context: Context) -> Call:
+    """What the body asks for. Raises InvalidRequest."""
+    request = parse_messages_request(raw)
     settings = context.settings
     model = model_for(request.model, aliases=settings.model_aliases, default=settings.default_model)
     context.log.debug("new message request", stream=request.stream, model=model)
     message = _Message(request, model, context)
-    call = Call(model, request.stream, _affinity_key(request), message.dialect, message.prepare)
-    await proxy(call, context)
+    return Call(model, request.stream, _affinity_key(request), message.dialect, message.prepare)
 
 
 class _Message:
