@@ -57,6 +57,16 @@ def test_a_kv_that_is_staler_than_cloudflares_does_not_brick_the_login_either(se
     assert report.share("failed after retries") < 0.02
 
 
+@pytest.mark.parametrize("seed", [4, 16])
+def test_no_token_is_lost_that_is_replaced_while_kv_takes_no_writes(seed: int) -> None:
+    report = simulate(small("failing writes"), seed)
+    print(f"\n{HEADER}\n{row(report)}")
+    assert report.problems == []
+    assert report.per_day("refreshed") > 200
+    assert report.counts["failed writes"] > 500
+    assert report.share("failed after retries") < 0.02
+
+
 def test_the_same_seed_gives_the_same_month() -> None:
     scenario = replace(small("no cron"), days=4.0)
     one, two = simulate(scenario, 7), simulate(scenario, 7)

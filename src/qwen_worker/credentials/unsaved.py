@@ -7,7 +7,7 @@ from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.lease import Lease
 
 MAX_SUCCESSORS = 8
-"""How many spent refresh tokens wait for their successor's record at most, should KV take no writes for long."""
+"""How many spent refresh tokens wait for their successor's record at most, if KV takes no writes for long."""
 
 
 class Pending(NamedTuple):
