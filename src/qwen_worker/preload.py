@@ -15,7 +15,10 @@ import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
 import qwen_worker.api.health
 import qwen_worker.config.descriptions
+import qwen_worker.credentials.description
+import qwen_worker.credentials.failure
 import qwen_worker.credentials.oauth_source
+import qwen_worker.credentials.store
 import qwen_worker.upstream.errors
 import qwen_worker.upstream.rules.dashscope
 import qwen_worker.upstream.rules.portal
