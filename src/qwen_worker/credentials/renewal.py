@@ -82,8 +82,8 @@ class Renewal:
 
     async def _renew(self) -> None:
         state = self._state
-        unsaved = state.unsaved.pending
-        if unsaved is not None and unsaved.token != state.held.token:
+        unsaved, held = state.unsaved.pending, state.held.token
+        if unsaved is not None and unsaved.token != held and not _is_later(held, unsaved.token):
             self._job.adopt(unsaved.token, "memory")  # its job has died before it could
         if self._need.until == "looked":
             await self._look.look()
@@ -160,7 +160,7 @@ class Renewal:
         self._extend()
         await self._saver.keep(token, spent)
         held = state.held.token
-        if held is not None and held != old and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0):
+        if held != old and _is_later(held, token):
             return  # while this was written, another job has refreshed this very token
         self._job.adopt(token, "memory")
         if not token.is_valid(self._clock.now_ms()):
@@ -170,6 +170,11 @@ class Renewal:
     def _extend(self) -> None:
         """Shows that the job is alive."""
         self._state.job.extend(self._number, self._clock.now_ms() + LEASE_MS)
+
+
+def _is_later(held: OAuthToken | None, token: OAuthToken) -> bool:
+    """Whether the held token comes of a later refresh."""
+    return held is not None and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0)
 
 
 def _is_fresh(token: OAuthToken, now: int) -> bool:

@@ -264,3 +264,21 @@ async def test_a_write_that_hangs_does_not_bring_back_its_token_in_the_end() -> 
     assert (await isolate.replace(first)).secret == "access-refresh-2"
     await asyncio.sleep(100)
     assert (await isolate.acquire()).secret == "access-refresh-2"
+
+
+@virtual
+async def test_an_unsaved_token_does_not_come_back_after_the_one_that_another_isolate_made_of_it() -> None:
+    kv = MemoryKV()
+    isolate, first = await unsaved_for_a_minute(kv)
+    newer = {
+        "access_token": "access-refresh-2",
+        "refresh_token": "refresh-2",
+        "expiry_date": START_MS + 9 * HOUR * 1000,
+        "refreshed_at": START_MS + 1_000,
+    }
+    kv.values[RECORD_KEY] = json.dumps(newer)
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    kv.shown[RECORD_KEY] = login_json(expires_in_seconds=-10)
+    isolate.endpoint.live = {"refresh-2"}
+    assert (await isolate.replace(await isolate.acquire())).secret == "access-refresh-3"
+    assert isolate.endpoint.refused == 0
