@@ -7,6 +7,7 @@ from typing import Any
 
 from qwen_worker.platform.ports import (
     Background,
+    BodyReader,
     BodyTooLarge,
     Clock,
     Fetcher,
@@ -45,8 +46,11 @@ class ScriptedResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         return self.data[:limit_bytes].decode("utf-8", "replace")
 
-    def stream(self) -> Any:
-        return self.data
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        return self.data, None
+
+    def end_timeout(self) -> None:
+        self.has_timeout = False
 
     def reader(self) -> ScriptedBody:
         return ScriptedBody(self.data) if self.data else ScriptedBody()
@@ -61,13 +65,11 @@ class ScriptedFetcher:
     def __init__(self, answer: Callable[[OutboundRequest], Any]) -> None:
         self._answer = answer
         self.requests: list[OutboundRequest] = []
-        self.timeouts: list[tuple[int, bool]] = []
+        self.timeouts: list[int] = []
 
-    async def fetch(
-        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> InboundResponse:
+    async def fetch(self, request: OutboundRequest, *, timeout_ms: int) -> InboundResponse:
         self.requests.append(request)
-        self.timeouts.append((timeout_ms, is_stream))
+        self.timeouts.append(timeout_ms)
         await asyncio.sleep(0)
         result = self._answer(request)
         if isinstance(result, Awaitable):
@@ -102,6 +104,9 @@ class ScriptedRequest:
 
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
+
+    async def discard_body(self) -> None:
+        self.is_discarded = True
 
     async def body(self, limit_bytes: int) -> bytes:
         if len(self._body) > limit_bytes:

@@ -31,8 +31,11 @@ class Answer:
     async def text(self, limit_bytes: int = 65_536) -> str:
         return self.body[:limit_bytes]
 
-    def stream(self) -> Any:
+    async def whole(self, limit_bytes: int) -> Any:
         raise AssertionError("the token endpoint's answer is not passed on")
+
+    def end_timeout(self) -> None:
+        pass
 
     def reader(self) -> Any:
         raise AssertionError("the token endpoint's answer is not passed on")

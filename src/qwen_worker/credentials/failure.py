@@ -5,18 +5,18 @@ from qwen_worker.errors import CredentialsMissing, CredentialsRejected, ProxyErr
 
 REJECTED_MESSAGE = (
     "Qwen has refused the refresh token of this gateway's login. The operator must log in with the Qwen Code "
-    "CLI and set QWEN_CLI_AUTH to the new oauth_creds.json, or set QWEN_API_KEY and OPENAI_BASE_URL."
+    "CLI and set QWEN_CLI_AUTH to the new oauth_creds.json, or set QWEN_API_KEY and QWEN_BASE_URL."
 )
 EXPIRED_MESSAGE = (
     "This gateway's login has expired and holds no refresh token. The operator must set QWEN_CLI_AUTH to a "
-    "complete oauth_creds.json, or set QWEN_API_KEY and OPENAI_BASE_URL."
+    "complete oauth_creds.json, or set QWEN_API_KEY and QWEN_BASE_URL."
 )
 DISCONTINUED_MESSAGE = (
     "Qwen refuses an access token that it has issued just now: its OAuth tier was closed on 2026-04-15. The "
-    "operator must set QWEN_API_KEY and OPENAI_BASE_URL instead."
+    "operator must set QWEN_API_KEY and QWEN_BASE_URL instead."
 )
 MISSING_MESSAGE = (
-    "This gateway has no credentials for Qwen. The operator must set QWEN_API_KEY (with OPENAI_BASE_URL) or "
+    "This gateway has no credentials for Qwen. The operator must set QWEN_API_KEY (with QWEN_BASE_URL) or "
     "QWEN_CLI_AUTH."
 )
 

@@ -139,15 +139,6 @@ async def test_one_request_starts_the_background_refresh_when_a_held_token_comes
 
 
 @virtual
-async def test_the_lead_time_is_configurable() -> None:
-    login = login_json(expires_in_seconds=20 * 60)
-    isolate = Isolate({"QWEN_CLI_AUTH": login, "REFRESH_LEAD_SECONDS": "60"}, kv=MemoryKV())
-    await isolate.acquire()
-    await isolate.background.finished()
-    assert isolate.endpoint.requests == []
-
-
-@virtual
 async def test_a_lead_time_beyond_the_tokens_life_does_not_refresh_all_the_time() -> None:
     isolate = Isolate(EXPIRED, kv=MemoryKV())
     isolate.endpoint.lifetime_seconds = 600

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 from tests.support.clock import virtual
@@ -145,7 +146,7 @@ async def test_no_token_or_part_of_one_shows_in_logs_health_and_errors() -> None
     await asyncio.sleep(LIFETIME_SECONDS)
     await isolate.error()
     await asyncio.sleep(80)
-    shown += [(await isolate.error()).body(), json.dumps(isolate.lines)]
+    shown += [openai_error_body(await isolate.error()), json.dumps(isolate.lines)]
     for secret in ("access-refresh", "refresh-0", "refresh-1", "another-0"):
         assert all(secret not in text for text in shown)
     assert {"token refreshed", "KV failed", "login rejected"} <= {line["event"] for line in isolate.lines}

@@ -73,7 +73,7 @@ async def test_a_token_refused_straight_after_its_refresh_means_that_the_oauth_t
     error = caught.value
     assert (error.status, error.code) == (503, "oauth_discontinued")
     assert error.headers()["x-should-retry"] == "false"
-    for word in ("2026-04-15", "QWEN_API_KEY", "OPENAI_BASE_URL"):
+    for word in ("2026-04-15", "QWEN_API_KEY", "QWEN_BASE_URL"):
         assert word in error.message
     assert len(isolate.endpoint.requests) == 1
 
@@ -149,11 +149,11 @@ async def test_a_stale_record_does_not_bring_back_an_older_token() -> None:
 
 @virtual
 async def test_a_static_key_has_no_replacement() -> None:
-    isolate = Isolate({"QWEN_API_KEY": "static-key-1", "OPENAI_BASE_URL": "https://host.example/v1"})
+    isolate = Isolate({"QWEN_API_KEY": "static-key-1", "QWEN_BASE_URL": "https://host.example/v1"})
     key = await isolate.acquire()
     assert key == Credential("api_key", "static-key-1", "https://host.example/v1")
     with pytest.raises(CredentialsRejected) as caught:
         await isolate.replace(key)
     assert "QWEN_API_KEY" in caught.value.message
-    assert "OPENAI_BASE_URL" in caught.value.message
+    assert "QWEN_BASE_URL" in caught.value.message
     assert "static-key-1" not in caught.value.message
