@@ -29,6 +29,7 @@ import qwen_worker.config.pasted
 import qwen_worker.config.pasted_json
 import qwen_worker.config.pasted_list
 import qwen_worker.credentials.description
+import qwen_worker.credentials.failure
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
