@@ -69,6 +69,7 @@ def messages(*items: Any) -> list[dict[str, Any]]:
         ),
         ([assistant("x"), call("a"), result("a")], [said("x", "a"), tool("a")]),
         ([call("a"), assistant("x"), result("a")], [said("x", "a"), tool("a")]),
+        ([assistant("x"), call("a"), assistant("y"), result("a")], [said("xy", "a"), tool("a")]),
         ([assistant("x"), assistant("y")], [said("x"), said("y")]),
         ([call("a"), HI, result("a")], [said(None, "a"), tool("a"), HI]),
         ([call("a"), HI], [said(None, "a"), tool("a", NO_OUTPUT), HI]),

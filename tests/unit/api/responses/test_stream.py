@@ -199,6 +199,13 @@ def test_the_legacy_function_call_is_a_call() -> None:
     assert arguments_of(item) == {"a": 1}
 
 
+def test_only_the_first_choice_counts() -> None:
+    other = event({"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "length"}]})
+    stream = translate(text("a"), other, text("b"), END, other)
+
+    assert (stream.text, stream.response["status"]) == ("ab", "completed")
+
+
 def test_a_refusal_is_a_refusal() -> None:
     stream = translate(delta(refusal="I "), delta(refusal="won't."), END)
 
@@ -285,6 +292,7 @@ def test_the_finish_reason_decides(reason: str, status: str, details: Any) -> No
         (b'id:1\nevent:error\n:HTTP_STATUS/500\ndata:{"code":"x","message":"oh"}\n\n' + DONE, None, "oh"),
         (delta("error_finish", content="oh") + DONE, None, "oh"),
         (event({"error": {"message": "oh"}}) + text("more") + END, None, "oh"),
+        (event({"choices": [], "error": {"message": "oh"}}) + text("more") + END, None, "oh"),
     ],
 )
 def test_a_stream_that_is_not_whole_has_failed(end: bytes, failure: ProxyError | None, message: str) -> None:
