@@ -28,6 +28,15 @@ def host_family(base_url: str) -> HostFamily:
     return "other"
 
 
+@lru_cache(maxsize=64)
+def is_plan_host(base_url: str) -> bool:
+    """Whether a host serves a plan for coding tools (Coding Plan, Token Plan), and judges clients by their
+    User-Agent.
+    """
+    host = urlsplit(base_url).hostname or ""
+    return host.endswith(".aliyuncs.com") and host.startswith(("coding.", "coding-", "token-plan."))
+
+
 def family_of(credential: Credential) -> HostFamily:
     """The family of the host that a credential calls. An OAuth login calls the portal, whatever its host is
     named.

@@ -20,6 +20,8 @@ from binascii import Error as BadBase64
 from binascii import a2b_base64, b2a_base64
 from typing import Literal, NamedTuple
 
+from qwen_worker.json_text import parse_object
+
 LONGEST_ID = 24 * 1024
 """The longest id that carries text, in characters. A longer text gets a plain id."""
 
@@ -95,7 +97,7 @@ def read_id(item_id: str) -> Carried | None:
     found: Kind = "msg" if kind == "msg" else "rs"
     if mark == _OWN:
         return Carried(found, text, {})
-    texts = _json_object(text)
+    texts = _texts_by_id(text)
     return None if texts is None else Carried(found, "", texts)
 
 
@@ -114,11 +116,6 @@ def _unpacked(packed: str) -> str | None:
         return None
 
 
-def _json_object(text: str) -> dict[str, str] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
-        return None
-    return value
+def _texts_by_id(text: str) -> dict[str, str] | None:
+    value = parse_object(text)
+    return value if value is not None and all(isinstance(each, str) for each in value.values()) else None

@@ -1,9 +1,9 @@
 """The items of a response's `output`, each with every field that OpenAI's schema demands."""
 
-import json
 from typing import Any, Literal
 
 from qwen_worker.api.responses.tools import Tool
+from qwen_worker.json_text import parse_object
 
 Status = Literal["in_progress", "completed", "incomplete"]
 TextKind = Literal["output_text", "refusal"]
@@ -57,7 +57,7 @@ def custom_input(arguments: str) -> str:
 
     A model that did not keep to the one parameter has written the input itself, or named it otherwise.
     """
-    value = json_object(arguments)
+    value = parse_object(arguments)
     if value is None:
         return arguments
     if not isinstance(value.get("input"), str) and len(value) == 1:
@@ -69,13 +69,4 @@ def custom_input(arguments: str) -> str:
 
 def is_complete(arguments: str) -> bool:
     """Whether the arguments of a call are whole: nothing can be added to a JSON object."""
-    return json_object(arguments) is not None
-
-
-def json_object(text: str) -> dict[str, Any] | None:
-    """The JSON object that `text` is, or None."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    return parse_object(arguments) is not None

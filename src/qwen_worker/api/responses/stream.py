@@ -8,11 +8,9 @@ Deltas that arrive together go out as one event. A stream that is not whole is n
 is closed that was cut off.
 """
 
-import json
 from collections.abc import Callable
 from typing import Any
 
-from qwen_worker.api.chat.stream_start import event_error
 from qwen_worker.api.responses.answer import (
     calls_of,
     incomplete_reason,
@@ -28,10 +26,10 @@ from qwen_worker.api.responses.item_ids import Ids
 from qwen_worker.api.responses.request import Asked
 from qwen_worker.api.responses.stream_items import Events, dumps
 from qwen_worker.api.responses.stream_output import StreamOutput
+from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import parse_object
 from qwen_worker.sse import Event, EventParser
-
-parse = json.loads
 
 
 class ResponsesTranslator:
@@ -49,12 +47,14 @@ class ResponsesTranslator:
         model: str,
         random_hex: Callable[[], str],
         now_ms: Callable[[], int],
+        event_error: EventError,
         refers_back: bool = False,
     ) -> None:
         self._asked = asked
         self._model = model
         self._ids = Ids(random_hex())
         self._now_ms = now_ms
+        self._event_error = event_error
         self._adds_carrier = refers_back and asked.carries_texts
         self._parser = EventParser()
         self._events = Events()
@@ -128,7 +128,7 @@ class ResponsesTranslator:
             if event.data.startswith("[DONE]"):
                 self.is_over = True
             else:
-                chunk = _json_object(event.data)
+                chunk = parse_object(event.data)
                 if chunk is not None:
                     self._take(event, chunk)
                 elif not is_cut_off:
@@ -141,7 +141,7 @@ class ResponsesTranslator:
         choice = choices[0] if isinstance(choices, list) and choices else None
         finish_reason = choice.get("finish_reason") if isinstance(choice, dict) else None
         if choices is None or finish_reason == "error_finish" or event.comment or "error" in chunk:
-            error = event_error(event, chunk, self._now_ms())
+            error = self._event_error(event, chunk)
             if error is not None:
                 self._fail(error)
                 return
@@ -196,11 +196,3 @@ class ResponsesTranslator:
     def _response(self, fields: dict[str, Any], output: str = "") -> str:
         """The response as JSON. The echoed parameters, which can be long, are spelled once for all events."""
         return f"{dumps(fields)[:-1]},{output}{self._echo}"
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        value = parse(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

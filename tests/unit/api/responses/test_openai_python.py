@@ -9,8 +9,8 @@ from openai import OpenAI
 from pydantic import BaseModel
 
 from qwen_worker.api.responses.request import to_chat
+from tests.support.chunks import DONE
 from tests.unit.api.responses.translating import END, call, finish, text, thought, translator
-from tests.unit.upstream.chunks import DONE
 
 TOOL: Any = {
     "type": "function",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from qwen_worker.api.responses.request import to_chat
+from tests.support.chunks import DONE
 from tests.unit.api.responses.translating import (
     END,
     USAGE_CHUNK,
@@ -17,7 +18,6 @@ from tests.unit.api.responses.translating import (
     thought,
     translate,
 )
-from tests.unit.upstream.chunks import DONE
 
 NAMESPACE = {
     "type": "namespace",

@@ -82,6 +82,7 @@ def test_parameters_in_the_words_of_chat(fields: dict[str, Any], expected: dict[
         ({"previous_response_id": "resp_1"}, "previous_response_id", "previous_response_not_found"),
         ({"conversation": {"id": "conv_1"}}, "conversation", "previous_response_not_found"),
         ({"prompt": {"id": "p"}}, "prompt", "unsupported_parameter"),
+        ({"model": "m" * 300}, "model", "invalid_value"),
         ({"temperature": 3}, "temperature", "invalid_value"),
         ({"temperature": True}, "temperature", "invalid_type"),
         ({"top_p": "1"}, "top_p", "invalid_type"),
@@ -137,3 +138,4 @@ def test_what_the_caller_needs_beside_the_chat() -> None:
     assert not translated.asked.carries_texts
     assert to_chat({"input": "Hi"}).asked.carries_texts
     assert to_chat({"input": "Hi", "prompt_cache_key": ""}).prompt_cache_key is None
+    assert to_chat({"input": "Hi", "model": ""}).model is None

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import read_stream, split_events
 from tests.unit.api.responses.translating import (
     END,
@@ -19,7 +20,6 @@ from tests.unit.api.responses.translating import (
     translate,
     translator,
 )
-from tests.unit.upstream.chunks import DONE, event
 
 
 def test_a_text_goes_out_as_the_nine_events_that_all_clients_read() -> None:
@@ -148,6 +148,14 @@ def test_text_before_between_and_after_calls_keeps_its_order() -> None:
         ([call(None, "{}", call_id="a", name="f"), call(None, "{}", call_id="b", name="f")], ["a", "b"]),
         ([call(0, "{}", call_id="a", name="f"), call(0, "{}", call_id="b", name="f")], ["a", "b"]),
         ([call(None, '{"x"', call_id="a", name="f"), call(None, ":1}")], ["a"]),
+        (
+            [
+                call(None, '{"x"', call_id="a", name="f"),
+                call(None, "{}", call_id="b", name="f"),
+                call(None, ":1}", call_id="a"),
+            ],
+            ["a", "b"],
+        ),
         ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="a", name="f")], ["a"]),
         ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="other")], ["a"]),
     ],

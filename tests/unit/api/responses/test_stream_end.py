@@ -13,6 +13,7 @@ from qwen_worker.errors import (
     StreamFailed,
     UpstreamTimeout,
 )
+from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import read_stream
 from tests.unit.api.responses.translating import (
     END,
@@ -24,7 +25,6 @@ from tests.unit.api.responses.translating import (
     translate,
     translator,
 )
-from tests.unit.upstream.chunks import DONE, event
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from qwen_worker.api.responses.request import Asked, to_chat
 from qwen_worker.api.responses.stream import ResponsesTranslator
 from qwen_worker.errors import ProxyError
+from qwen_worker.upstream.error_reader import ErrorReader
+from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import Stream, read_stream
-from tests.unit.upstream.chunks import DONE, event
 
 SEED = "0123456789abcdef0123456789abcdef"
 MODEL = "qwen3-coder-plus"
@@ -35,6 +36,7 @@ def translator(about: Asked | None = None, *, refers_back: bool = False) -> Resp
         model=MODEL,
         random_hex=lambda: SEED,
         now_ms=lambda: NOW_MS,
+        event_error=ErrorReader((), lambda: NOW_MS).in_event,
         refers_back=refers_back,
     )
 
