@@ -1,12 +1,12 @@
 """What the text of an account's variable, and each member of an account, stands for."""
 
-import json
 from typing import Any
 
 from qwen_worker.config.account import Kind, is_bare_key
 from qwen_worker.config.login import OAuthToken, usable_resource_url
 from qwen_worker.config.text import api_key_text, looks_pasted
 from qwen_worker.config.urls import base_url_in
+from qwen_worker.json_text import JsonTextError, parse
 
 EXPECTED: dict[Kind, str] = {
     "oauth": "the JSON object of oauth_creds.json, or an array of such objects",
@@ -29,8 +29,8 @@ def read_variable(text: str, kind: Kind) -> tuple[Any, list[str]]:
     if kind == "api_key" and is_bare_key(text):
         return text, []
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse(text)
+    except JsonTextError:
         value = None
     if value is not None and all(
         _is_plain(item, kind) for item in (value if isinstance(value, list) else [value])
@@ -42,7 +42,7 @@ def read_variable(text: str, kind: Kind) -> tuple[Any, list[str]]:
         raise Malformed("", "a login; an API key belongs in QWEN_API_KEY")
     try:
         value, mended = read_login(text) if kind == "oauth" else read_json(text)
-    except (ValueError, RecursionError):
+    except ValueError:
         raise Malformed("", EXPECTED[kind]) from None
     value, more = canonical(value, kind)
     return value, [*mended, *more]

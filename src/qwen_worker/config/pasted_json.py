@@ -12,6 +12,7 @@ from typing import Any
 
 from qwen_worker.config.account import Kind
 from qwen_worker.config.pasted import mended_text
+from qwen_worker.json_text import nesting_exceeds
 
 BARE_TOKEN = "only an access token: it can be used until it expires, and not be renewed"  # noqa: S105
 OTHER_NAMES = "other names of its members"
@@ -85,8 +86,8 @@ def canonical(value: Any, kind: Kind) -> tuple[Any, list[str]]:
 
 
 def _canonical(value: Any, secret: str, mended: dict[str, None], depth: int) -> Any:
-    if isinstance(value, list):
-        return [_canonical(item, secret, mended, depth) for item in value]
+    if isinstance(value, list) and depth < _DEEPEST:
+        return [_canonical(item, secret, mended, depth + 1) for item in value]
     if not isinstance(value, dict):
         return value
     renamed = {_NAMES.get(name, name): member for name, member in value.items() if name in _NAMES}
@@ -124,9 +125,11 @@ def _holds(found: Any, secret: str) -> bool:
 
 def _loads(text: str) -> Any:
     """The value; None if it is no JSON. JSON's own `null` is of no use here."""
+    if nesting_exceeds(text):
+        return None
     try:
         return json.loads(text, strict=False)
-    except (ValueError, RecursionError):
+    except ValueError:
         return None
 
 

@@ -16,7 +16,8 @@ class LoginSettings(NamedTuple):
 
     `login` is None where the account lives in KV alone, under `record_key`. `oauth_base_url` is the host of
     the token endpoint. `base_url` is where to call in any case, `fallback_base_url` where to call if the
-    login names no host. `lead_ms` before its expiry a token is refreshed. `is_alone`: there is no other login.
+    login names no host. `lead_ms` before its expiry a token is refreshed. `is_alone`: there is no other
+    login.
     """
 
     login: OAuthToken | None

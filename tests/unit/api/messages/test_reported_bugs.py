@@ -48,8 +48,8 @@ def test_3_content_block_not_found() -> None:
 
 def test_4_no_text_at_all() -> None:
     """litellm issue 29286: an empty `tool_calls` was taken for a call."""
-    deltas = [{"content": "Hel", "tool_calls": []}, {"content": "lo", "tool_calls": None}]
-    read = translated(*map(chunk, deltas), chunk(finish="stop"))
+    first, second = chunk({"content": "Hel", "tool_calls": []}), chunk({"content": "lo", "tool_calls": None})
+    read = translated(first, second, chunk(finish="stop"))
     assert read.text() == "Hello"
 
 
