@@ -1,8 +1,6 @@
-"""A chat stream becomes a Responses stream, and an unfinished one never looks finished."""
+"""A chat stream becomes a Responses stream: texts, parameters, and what is sent while the host is silent."""
 
 import json
-
-import pytest
 
 from tests.support.chunks import DONE, event
 from tests.support.responses_grammar import read_stream, split_events
@@ -10,9 +8,7 @@ from tests.unit.api.responses.translating import (
     END,
     USAGE,
     USAGE_CHUNK,
-    arguments_of,
     asked,
-    call,
     delta,
     finish,
     text,
@@ -86,117 +82,6 @@ def test_reasoning_and_text_of_one_chunk_are_two_items() -> None:
     assert (stream.reasoning, stream.text) == ("Hm", "Yes")
 
 
-def test_a_call_is_streamed() -> None:
-    stream = translate(
-        call(0, "", call_id="call_a", name="look"),
-        call(0, '{"at":', call_id=""),
-        call(0, ' "x"}', call_id=""),
-        finish("tool_calls") + DONE,
-    )
-
-    [item] = stream.items("function_call")
-    assert (item["name"], item["call_id"], item["arguments"]) == ("look", "call_a", '{"at": "x"}')
-    assert stream.types.count("response.function_call_arguments.delta") == 2
-
-
-def test_parallel_calls_come_one_after_the_other() -> None:
-    stream = translate(
-        call(0, '{"n":', call_id="call_a", name="one"),
-        call(1, '{"n":', call_id="call_b", name="two"),
-        call(0, "1}"),
-        call(1, "2}"),
-        finish("tool_calls") + DONE,
-    )
-
-    assert [arguments_of(item) for item in stream.items("function_call")] == [{"n": 1}, {"n": 2}]
-
-
-def test_a_call_whose_arguments_are_whole_is_done_when_the_next_one_begins() -> None:
-    stream = translator()
-
-    out = stream.feed(
-        call(0, '{"n":1}', call_id="call_a", name="one") + call(1, '{"n"', call_id="call_b", name="two")
-    )
-
-    done = [each for each in split_events(out) if each["type"] == "response.output_item.done"]
-    assert [each["item"]["call_id"] for each in done] == ["call_a"]
-
-
-def test_text_before_between_and_after_calls_keeps_its_order() -> None:
-    stream = translate(
-        text("a"),
-        call(0, "{}", call_id="x", name="f"),
-        text("b"),
-        call(1, "{}", call_id="y", name="f"),
-        text("c"),
-        END,
-    )
-
-    assert [item["type"] for item in stream.response["output"]] == [
-        "message",
-        "function_call",
-        "message",
-        "function_call",
-        "message",
-    ]
-    assert stream.text == "abc"
-
-
-@pytest.mark.parametrize(
-    ("chunks", "ids"),
-    [
-        ([call(None, "{}", call_id="a", name="f"), call(None, "{}", call_id="b", name="f")], ["a", "b"]),
-        ([call(0, "{}", call_id="a", name="f"), call(0, "{}", call_id="b", name="f")], ["a", "b"]),
-        ([call(None, '{"x"', call_id="a", name="f"), call(None, ":1}")], ["a"]),
-        (
-            [
-                call(None, '{"x"', call_id="a", name="f"),
-                call(None, "{}", call_id="b", name="f"),
-                call(None, ":1}", call_id="a"),
-            ],
-            ["a", "b"],
-        ),
-        ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="a", name="f")], ["a"]),
-        ([call(0, '{"x"', call_id="a", name="f"), call(0, ":1}", call_id="other")], ["a"]),
-    ],
-)
-def test_calls_are_told_apart_by_what_hosts_send(chunks: list[bytes], ids: list[str]) -> None:
-    stream = translate(*chunks, END)
-
-    calls = stream.items("function_call")
-    assert [item["call_id"] for item in calls] == ids
-    assert all(isinstance(arguments_of(item), dict) for item in calls)
-
-
-def test_a_call_without_an_id_or_with_another_ones_gets_its_own() -> None:
-    stream = translate(
-        call(0, "{}", name="f"),
-        call(1, "{}", call_id="a", name="f"),
-        call(2, "{}", call_id="a", name="f"),
-        END,
-    )
-
-    assert len({item["call_id"] for item in stream.items("function_call")}) == 3
-
-
-def test_a_name_that_comes_late_is_waited_for() -> None:
-    stream = translate(call(0, '{"a":', call_id="x"), call(0, "1}", name="f"), END)
-
-    [item] = stream.items("function_call")
-    assert (item["name"], item["arguments"]) == ("f", '{"a":1}')
-
-
-def test_the_legacy_function_call_is_a_call() -> None:
-    stream = translate(
-        delta(function_call={"name": "f", "arguments": '{"a":'}),
-        delta(function_call={"arguments": "1}"}),
-        finish("function_call") + DONE,
-    )
-
-    [item] = stream.items("function_call")
-    assert arguments_of(item) == {"a": 1}
-
-
 def test_only_the_first_choice_counts() -> None:
     other = event({"choices": [{"index": 1, "delta": {"content": "other"}, "finish_reason": "length"}]})
     stream = translate(text("a"), other, text("b"), END, other)
@@ -230,32 +115,6 @@ NAMESPACE = {
     "tools": [{"type": "function", "name": "close"}],
 }
 PATCH = {"type": "custom", "name": "apply_patch"}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ('{"input": "*** Begin\\n\\"x\\""}', '*** Begin\n"x"'),
-        ('{"patch": "*** Begin"}', "*** Begin"),
-        ("*** Begin", "*** Begin"),
-        ("", ""),
-        ('{"input": 1}', '{"input": 1}'),
-        ('{"input": "a", "b": 1}', "a"),
-    ],
-)
-def test_a_custom_tool_gets_its_raw_input(arguments: str, said: str) -> None:
-    stream = translate(
-        *(
-            call(0, arguments[place : place + 3], call_id="c", name="apply_patch")
-            for place in range(0, 99, 3)
-        ),
-        finish("tool_calls") + DONE,
-        about=asked(tools=[PATCH]),
-    )
-
-    [item] = stream.items("custom_tool_call")
-    assert (item["name"], item["input"]) == ("apply_patch", said)
-    assert "response.function_call_arguments.delta" not in stream.types
 
 
 def test_a_silent_host_is_bridged_with_events_that_reset_the_timer_of_codex() -> None:
