@@ -7,6 +7,8 @@
 | `namespace` | a function `namespace__name` for each tool in it |
 | everything else | nothing: hosted tools that nobody here runs |
 
+`local_shell` is left out too: Codex 0.171 does nothing with a `local_shell_call` that comes back.
+
 Chat hosts take names of at most 64 characters, letters, digits, `_` and `-`. Other names are changed and end
 with a checksum; two tools never share one.
 """
