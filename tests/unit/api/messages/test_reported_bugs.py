@@ -1,6 +1,7 @@
 """What users of other gateways have reported (apis-on-the-wire 5), each named after what they saw."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -48,8 +49,11 @@ def test_3_content_block_not_found() -> None:
 
 def test_4_no_text_at_all() -> None:
     """litellm issue 29286: an empty `tool_calls` was taken for a call."""
-    deltas = [{"content": "Hel", "tool_calls": []}, {"content": "lo", "tool_calls": None}]
-    read = translated(*map(chunk, deltas), chunk(finish="stop"))
+    deltas: list[dict[str, Any]] = [
+        {"content": "Hel", "tool_calls": []},
+        {"content": "lo", "tool_calls": None},
+    ]
+    read = translated(*[chunk(delta) for delta in deltas], chunk(finish="stop"))
     assert read.text() == "Hello"
 
 
