@@ -3,7 +3,7 @@
 from typing import Any
 
 from qwen_worker.platform.interop import WorkerEntrypoint
-from qwen_worker.platform.worker import serve, tick
+from qwen_worker.platform.worker import scheduled, serve
 
 if WorkerEntrypoint is None:
 
@@ -26,4 +26,4 @@ else:
 
         async def scheduled(self, controller: Any, *_: Any) -> None:
             """Serves a cron event."""
-            await tick(self.env, self.ctx)
+            await scheduled(self.env, self.ctx)

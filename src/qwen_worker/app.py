@@ -6,29 +6,40 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.api.context import Answer, Context
-from qwen_worker.api.routes import Route, find_route, is_protected
+from qwen_worker.api.context import Context
+from qwen_worker.api.openai_errors import openai_error_body
+from qwen_worker.api.passed_headers import RATE_LIMIT_HEADERS, UPSTREAM_REQUEST_ID
+from qwen_worker.api.routes import Route, endpoint_names, find_route, is_protected
 from qwen_worker.auth import check_client_key
 from qwen_worker.config.settings import Settings
 from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Response, Runtime
+from qwen_worker.upstream.error_reader import ErrorReader
 from qwen_worker.version import __version__
 
 if TYPE_CHECKING:
-    from qwen_worker.accounts.health import AccountsMemory
+    from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.state import CredentialState
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
 CORS_HEADERS = {
     "access-control-allow-origin": "*",
-    "access-control-expose-headers": (
-        "x-request-id, retry-after, x-should-retry, x-upstream-request-id, x-qwen-account"
+    "access-control-expose-headers": ", ".join(
+        (
+            "x-request-id",
+            "request-id",
+            "retry-after",
+            "x-should-retry",
+            "x-qwen-account",
+            UPSTREAM_REQUEST_ID,
+            *RATE_LIMIT_HEADERS,
+        )
     ),
 }
 PREFLIGHT_HEADERS = {
-    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+    "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
     "access-control-max-age": "86400",
     "vary": "access-control-request-headers",
 }
@@ -40,7 +51,7 @@ class Isolate:
 
     def __init__(self) -> None:
         self.credential_state: CredentialState = {}
-        self.accounts_memory: AccountsMemory | None = None
+        self.cooldown_record: CooldownRecord | None = None
         self._environment: Environment | None = None
         self._gateway: Gateway | None = None
 
@@ -49,8 +60,8 @@ class Isolate:
         if self._gateway is None or environment is not self._environment:
             started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
             settings = Settings.from_env(environment)
-            pool = AccountPool(settings, self.credential_state, self.accounts_memory)
-            self.accounts_memory = pool.memory or self.accounts_memory
+            pool = AccountPool(settings, self.credential_state, self.cooldown_record)
+            self.cooldown_record = pool.record or self.cooldown_record
             self._gateway = Gateway(settings, pool, sink, started_ms=started_ms)
             self._environment = environment
         return self._gateway
@@ -63,6 +74,7 @@ class Gateway:
         self.started_ms = started_ms
         self._settings = settings
         self._fatal_problem = settings.fatal_problem
+        self._secrets = settings.secrets
         self._pool = pool
         self._sink = sink
         self._announced = False
@@ -73,46 +85,50 @@ class Gateway:
         log = Log(self._sink, self._settings.log_level, request_id)
         if not self._announced:
             self._announce(log, runtime)
-
-        def finish(response: Response) -> None:
-            response.headers.update(CORS_HEADERS)
-            response.headers["x-request-id"] = request_id
-            respond(response._replace(body=None) if request.method == "HEAD" else response)
-
+        route = find_route(request.path)
+        reply = _Reply(request, request_id, respond, route)
+        context = Context(
+            request,
+            request_id,
+            "",
+            self._settings,
+            self._pool,
+            runtime,
+            log,
+            ErrorReader(self._secrets, runtime.clock.now_ms),
+            reply.respond,
+            self.started_ms,
+        )
         try:
-            answer = await self._answer(request, request_id, runtime, log)
-            if isinstance(answer, Response):
-                finish(answer)
-            else:
-                await answer.run(finish)
+            await self._answer(context, route)
         except ProxyError as error:
             _log_error(log, error)
-            finish(_error_response(error))
+            await reply.fail(error)
         except Exception as error:
             log.error("unexpected error", exception=type(error).__name__, where=_where(error))
-            finish(_error_response(InternalError("The gateway failed to handle this request.")))
+            await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
         """The cron event: keeps the logins fresh where no request does."""
         await self._pool.keep_fresh(runtime, Log(self._sink, self._settings.log_level))
 
-    async def _answer(self, request: InboundRequest, request_id: str, runtime: Runtime, log: Log) -> Answer:
+    async def _answer(self, context: Context, route: Route | None) -> None:
+        """Calls the handler. Raises ProxyError."""
+        request = context.request
         if request.method == "OPTIONS":
-            return _preflight(request)
-        route = find_route(request.path)
-        if route.needs_key if route else is_protected(request.path):
+            context.respond(_preflight(request, route))
+            return
+        endpoint = None if route is None else route.endpoint(request.method)
+        place = endpoint or route
+        if is_protected(request.path) if place is None else place.needs_key:
             self._check_configuration()
             check_client_key(request, self._settings.client_keys)
-            log.debug("authentication passed", required=bool(self._settings.client_keys))
+            context.log.debug("authentication passed", required=bool(self._settings.client_keys))
         if route is None:
-            raise NotFound(
-                "Unknown path. This gateway has POST /v1/chat/completions, GET /v1/models and GET /health; "
-                "other OpenAI endpoints (completions, responses, embeddings) are not served."
-            )
-        _check_method(route, request.method)
-        return await route.handler(
-            Context(request, request_id, self._settings, self._pool, runtime, log, self.started_ms)
-        )
+            raise NotFound(f"Unknown path. This gateway has {', '.join(endpoint_names())}.")
+        if endpoint is None:
+            raise MethodNotAllowed(f"This path answers {route.allow} only.", allow=route.allow)
+        await endpoint.handler(context._replace(argument=route.argument))
 
     def _check_configuration(self) -> None:
         if self._fatal_problem is not None:
@@ -125,11 +141,13 @@ class Gateway:
         log.info("gateway started", version=__version__, kv_bound=runtime.kv is not None)
         log.debug("environment loaded", **_presence(settings))
         if not settings.client_keys:
-            log.warning("endpoints are open", reason="OPENAI_API_KEY is not set: anyone may use this gateway")
+            log.warning("endpoints are open", reason="CLIENT_KEYS is not set: anyone may use this gateway")
         if runtime.kv is None:
             log.warning("QWEN_KV is not bound", consequence="a refreshed login is lost with this isolate")
         for problem in settings.problems:
             log.error("configuration problem", variable=problem.variable, expected=problem.expected)
+        for notice in settings.notices:
+            log.warning("configuration notice", variable=notice.variable, notice=notice.text)
 
 
 def _presence(settings: Settings) -> dict[str, Any]:
@@ -137,8 +155,8 @@ def _presence(settings: Settings) -> dict[str, Any]:
         "QWEN_CLI_AUTH": any(account.login is not None for account in settings.accounts),
         "QWEN_API_KEY": any(account.api_key is not None for account in settings.accounts),
         "accounts": [account.label for account in settings.accounts],
-        "OPENAI_API_KEY": bool(settings.client_keys),
-        "OPENAI_BASE_URL": settings.base_url is not None,
+        "CLIENT_KEYS": bool(settings.client_keys),
+        "QWEN_BASE_URL": settings.base_url is not None,
         "model": settings.default_model,
     }
 
@@ -151,15 +169,44 @@ def _request_id(request: InboundRequest) -> str:
     return f"req_{os.urandom(12).hex()}"
 
 
-def _check_method(route: Route, method: str) -> None:
-    if not route.answers(method):
-        raise MethodNotAllowed(f"This path answers {route.allow} only.", allow=route.allow)
+class _Reply:
+    """The response to one request, which is given once."""
+
+    __slots__ = ("_begun", "_request", "_request_id", "_respond", "_route")
+
+    def __init__(
+        self, request: InboundRequest, request_id: str, respond: Respond, route: Route | None
+    ) -> None:
+        self._request = request
+        self._request_id = request_id
+        self._respond = respond
+        self._route = route
+        self._begun = False
+
+    def respond(self, response: Response) -> None:
+        """Begins the response, with the headers that every response has."""
+        self._begun = True
+        response.headers.update(CORS_HEADERS)
+        response.headers["x-request-id"] = self._request_id
+        if self._route is not None and self._route.request_id_header is not None:
+            response.headers[self._route.request_id_header] = self._request_id
+        self._respond(response._replace(body=None) if self._request.method == "HEAD" else response)
+
+    async def fail(self, error: ProxyError) -> None:
+        """Responds with an error, in the words of the API that was called."""
+        if self._begun:
+            return
+        # The next request on this connection would fail if the body were left unread (workers-runtime).
+        await self._request.discard_body()
+        headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
+        error_body = openai_error_body if self._route is None else self._route.error_body
+        body = error_body(error, self._request_id)
+        self.respond(Response(error.status, headers, body))
 
 
-def _preflight(request: InboundRequest) -> Response:
+def _preflight(request: InboundRequest, route: Route | None) -> Response:
     """Echoes the requested header names: `*` would not cover Authorization, and the SDKs send many."""
     asked = request.header("access-control-request-headers")
-    route = find_route(request.path)
     return Response(
         204,
         {
@@ -168,11 +215,6 @@ def _preflight(request: InboundRequest) -> Response:
             "allow": route.allow if route else "OPTIONS",
         },
     )
-
-
-def _error_response(error: ProxyError) -> Response:
-    headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
-    return Response(error.status, headers, error.body())
 
 
 def _log_error(log: Log, error: ProxyError) -> None:

@@ -50,4 +50,4 @@ def _explanation(authorization: str | None, other: str | None) -> str:
         )
     if other is None and authorization is not None and not _bearer_token(authorization):
         return "The Authorization header is malformed. It must read: Authorization: Bearer YOUR_KEY."
-    return "Incorrect API key provided. Use a key that this gateway's operator has set in OPENAI_API_KEY."
+    return "Incorrect API key provided. Use a key that this gateway's operator has set in CLIENT_KEYS."

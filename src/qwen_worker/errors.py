@@ -1,35 +1,33 @@
-"""The error taxonomy and its one OpenAI envelope.
+"""The error taxonomy. How an error reads on the wire is the matter of the dialects under `api/`.
 
-    ProxyError
-    ├── the client's own mistakes (scope "request", never retried)
-    │   ├── InvalidRequest      400   invalid_json, invalid_value, context_length_exceeded, content_filter ...
-    │   ├── InvalidApiKey       401   invalid_api_key
-    │   ├── NotFound            404   not_found, model_not_found
-    │   ├── MethodNotAllowed    405   method_not_allowed
-    │   └── PayloadTooLarge     413   request_too_large
-    ├── limits of the account we call Qwen with
-    │   ├── RateLimited         429   rate_limit_exceeded
-    │   └── QuotaExhausted      429   insufficient_quota
-    ├── our own trouble with Qwen's credentials (never a 401 to the client)
-    │   ├── CredentialsMissing  503   credentials_missing
-    │   ├── CredentialsRejected 503   credentials_rejected, oauth_discontinued
-    │   └── RefreshPending      503   credentials_refreshing
-    ├── Qwen's trouble
-    │   ├── UpstreamBlocked     502   upstream_blocked
-    │   ├── UpstreamUnavailable 502   upstream_unavailable, upstream_error
-    │   ├── UpstreamTimeout     504   upstream_timeout
-    │   ├── StreamTruncated     in-stream frame   stream_truncated
-    │   └── StreamFailed        in-stream frame   stream_failed
-    ├── ConfigurationInvalid    500   configuration_invalid
-    └── InternalError           500   internal_error
-
-Every error body a client ever sees is rendered by `ProxyError.envelope`, in the shape that the OpenAI SDKs
-parse: `{"error": {"message", "type", "param", "code"}}`.
+ProxyError
+├── the client's own mistakes (scope "request", never retried)
+│   ├── InvalidRequest      400   invalid_json, invalid_value, context_length_exceeded, content_filter ...
+│   ├── InvalidApiKey       401   invalid_api_key
+│   ├── NotFound            404   not_found, model_not_found
+│   ├── MethodNotAllowed    405   method_not_allowed
+│   ├── UpgradeRefused      426   upgrade_refused
+│   ├── PayloadTooLarge     413   request_too_large
+│   └── UnsupportedEncoding 415   unsupported_content_encoding
+├── limits of the account we call Qwen with
+│   ├── RateLimited         429   rate_limit_exceeded
+│   └── QuotaExhausted      429   insufficient_quota
+├── our own trouble with Qwen's credentials (never a 401 to the client)
+│   ├── CredentialsMissing  503   credentials_missing
+│   ├── CredentialsRejected 503   credentials_rejected, oauth_discontinued
+│   └── RefreshPending      503   credentials_refreshing
+├── Qwen's trouble
+│   ├── UpstreamBlocked     502   upstream_blocked
+│   ├── UpstreamUnavailable 502   upstream_unavailable, upstream_error
+│   ├── UpstreamTimeout     504   upstream_timeout
+│   ├── StreamTruncated     in-stream event   stream_truncated
+│   └── StreamFailed        in-stream event   stream_failed
+├── ConfigurationInvalid    500   configuration_invalid
+└── InternalError           500   internal_error
 """
 
-import json
 import math
-from typing import Any, Literal
+from typing import Literal
 
 Scope = Literal["request", "account", "model"]
 
@@ -37,8 +35,9 @@ Scope = Literal["request", "account", "model"]
 class ProxyError(Exception):
     """An error with everything a client, a retry loop and an operator need to know about it.
 
-    `scope` says whose fault it is: only "account" and "model" may put a credential to rest or move the
-    request to another one. `retryable` says whether the same request may succeed if it is sent again.
+    `scope` says whose fault it is: only "account" and "model" may put an account into a cooldown or
+    move the request to another one. `retryable` says whether the same request may succeed if it is sent
+    again.
     """
 
     status = 500
@@ -76,22 +75,6 @@ class ProxyError(Exception):
             self.status = status
         if retryable is not None:
             self.retryable = retryable
-
-    def envelope(self) -> dict[str, Any]:
-        """The body in OpenAI's shape, also used as the data of an in-stream error event."""
-        error: dict[str, Any] = {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
-        if self.upstream_request_id is not None:
-            error["upstream_request_id"] = self.upstream_request_id
-        return {"error": error}
-
-    def body(self) -> str:
-        """`envelope()` as JSON text."""
-        return json.dumps(self.envelope())
 
     def headers(self) -> dict[str, str]:
         """The headers that belong to this error.
@@ -151,12 +134,39 @@ class MethodNotAllowed(ProxyError):
         return {**super().headers(), "allow": self.allow}
 
 
+class UpgradeRefused(ProxyError):
+    """The client asks for another protocol, such as WebSocket."""
+
+    status = 426
+    type = "invalid_request_error"
+    code = "upgrade_refused"
+
+
 class PayloadTooLarge(ProxyError):
     """The body exceeds the configured limit."""
 
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class UnsupportedEncoding(ProxyError):
+    """The body is compressed in a way that is not known, or not in the way that its header says.
+
+    `accepted` lists the codings that are known.
+    """
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+    def __init__(self, message: str, *, accepted: str = "") -> None:
+        super().__init__(message)
+        self.accepted = accepted
+
+    def headers(self) -> dict[str, str]:
+        """Adds the list of codings that RFC 9110 asks for in such a 415."""
+        return {**super().headers(), "accept-encoding": self.accepted}
 
 
 class RateLimited(ProxyError):
@@ -237,7 +247,7 @@ class UpstreamTimeout(ProxyError):
 
 
 class StreamTruncated(ProxyError):
-    """A stream ended without a finish reason; only ever an in-stream frame."""
+    """A stream ended without a finish reason; only ever an in-stream event."""
 
     status = 502
     type = "upstream_error"
@@ -245,7 +255,7 @@ class StreamTruncated(ProxyError):
 
 
 class StreamFailed(ProxyError):
-    """Qwen reported an error, or its connection broke, in the middle of a stream; only an in-stream frame."""
+    """Qwen reported an error, or its connection broke, in the middle of a stream; only an in-stream event."""
 
     status = 502
     type = "upstream_error"

@@ -1,12 +1,11 @@
-"""The model catalogue of /v1/models, and which model a request is for."""
+"""The model catalogue of /v1/models, which model a request is for, and what is known of Qwen's models."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qwen_worker.config.settings import DEFAULT_MODEL, Settings
 from qwen_worker.errors import NotFound
-
-DEFAULT_VISION_MODEL = "qwen3-vl-plus"
 
 if TYPE_CHECKING:
     from typing import TypedDict
@@ -20,24 +19,36 @@ if TYPE_CHECKING:
         owned_by: str
 
 
+DEFAULT_MODEL = "qwen3-coder-plus"
+DEFAULT_VISION_MODEL = "qwen3-vl-plus"
+
 _PORTAL_MODELS = ("coder-model", "vision-model")
 """Names that only the OAuth portal knows: aliases of its current models."""
 
+# --- the catalogue
 
-def catalogue(settings: Settings) -> "list[Model]":
+
+def catalogue(models: Sequence[str], aliases: Mapping[str, str]) -> "list[Model]":
     """The configured models, then the aliases, which clients that check the list must find there too."""
-    return [_model(name) for name in dict.fromkeys((*settings.models, *settings.model_aliases))]
+    return [_listed(name) for name in dict.fromkeys((*models, *aliases))]
 
 
-def find_model(settings: Settings, name: str) -> "Model":
+def find_model(name: str, models: Sequence[str], aliases: Mapping[str, str]) -> "Model":
     """The entry of the catalogue. Raises NotFound (model_not_found)."""
-    if name not in settings.models and name not in settings.model_aliases:
+    if name not in models and name not in aliases:
         raise NotFound(
             "The model does not exist here. GET /v1/models lists the models.",
             code="model_not_found",
             param="model",
         )
-    return _model(name)
+    return _listed(name)
+
+
+def _listed(name: str) -> "Model":
+    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "qwen"}
+
+
+# --- which model a request is for
 
 
 def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str], is_oauth: bool) -> str:
@@ -65,5 +76,66 @@ def _follow(name: str, aliases: Mapping[str, str]) -> str:
     return name if model in aliases else model
 
 
-def _model(name: str) -> "Model":
-    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "qwen"}
+# --- what is known of a model
+
+
+class ModelFacts(NamedTuple):
+    """What is known of a model. None: not known."""
+
+    input_tokens: int | None = None
+    """The longest input."""
+    output_tokens: int | None = None
+    """The longest answer, which is the largest `max_tokens` that the model takes."""
+    thinking: Literal["never", "on request", "by default", "always"] | None = None
+    """`on request` and `by default`: `enable_thinking` says otherwise."""
+    thinks_in_streams_only: bool = False
+    """Whether an answer that is no stream is refused while the model thinks."""
+    takes_effort: bool = False
+    """Whether the model takes OpenAI's `reasoning_effort` as it is."""
+    high_effort_budget: int | None = None
+    """The `thinking_budget` of a high effort, where the model does not think without one; in tokens."""
+    sees_images: bool | None = None
+    thinking_tokens: int | None = None
+    """The largest budget for thinking."""
+
+
+UNKNOWN_MODEL = ModelFacts()
+
+
+@lru_cache(maxsize=128)
+def facts_of(model: str) -> ModelFacts:
+    """What is known of a model by its name, with or without an organisation (`Qwen/`), a date or a version
+    (`-2026-01-23`, `-2507`, `-latest`).
+    """
+    name = re.sub(r"(-\d{4}(-\d\d-\d\d)?|-latest)$", "", model.lower().rpartition("/")[2])
+    return next((facts for pattern, facts in _KNOWN if re.fullmatch(pattern, name)), UNKNOWN_MODEL)
+
+
+_KNOWN: tuple[tuple[str, ModelFacts], ...] = (
+    (r"qwen3\.8-(max|flash)", ModelFacts(991_808, 131_072, "by default", takes_effort=True)),
+    (r"qwen3\.8-27b", ModelFacts(1_000_000, None, "by default", takes_effort=True)),
+    (r"qwen3\.8.*", ModelFacts(thinking="by default", takes_effort=True)),
+    (r"qwen3\.7-max", ModelFacts(991_808, 65_536, "by default")),
+    (r"qwen3\.[5-7]-plus", ModelFacts(991_808, 65_536, "by default", sees_images=True)),
+    (r"qwen3\.[56]-flash", ModelFacts(None, 65_536, "by default")),
+    (r"qwen3\.5-\d+b.*", ModelFacts(thinking="by default", high_effort_budget=32_768)),
+    (r"qwen3\.[5-9].*", ModelFacts(thinking="by default")),
+    (r"qwen3-coder-(plus|flash)", ModelFacts(997_952, 65_536, "never", sees_images=False)),
+    (r"qwen3-coder-next", ModelFacts(262_144, 65_536, "never", sees_images=False)),
+    (r"qwen3-coder-.*", ModelFacts(thinking="never", sees_images=False)),
+    (r"qwen3-max", ModelFacts(258_048, 65_536, "on request", sees_images=False)),
+    (r"qwen3-vl-plus", ModelFacts(262_144, 32_768, "on request", sees_images=True)),
+    (r"coder-model", ModelFacts(1_000_000, 65_536, "on request", sees_images=True)),
+    (r"vision-model", ModelFacts(sees_images=True)),
+    (r"(qvq|qwen3-vl-.*-thinking).*", ModelFacts(thinking="always", sees_images=True)),
+    (r"qwq.*|qwen3-.*-thinking", ModelFacts(thinking="always")),
+    (r"qwen3-vl-.*-instruct", ModelFacts(thinking="never", sees_images=True)),
+    (r"qwen3-.*-instruct", ModelFacts(thinking="never")),
+    (r"qwen3-vl-flash", ModelFacts(thinking="on request", sees_images=True)),
+    (r"qwen3-[\d.]+b(-a\d+b)?", ModelFacts(thinking="by default", thinks_in_streams_only=True)),
+    (r"qwen-(plus|flash|turbo)", ModelFacts(thinking="on request", sees_images=False)),
+)
+"""The first pattern that a name matches. Limits: LiteLLM 1.110.2's price map, qwen-code 0.24.4's presets,
+openfang pull request 849 (qwen3-coder-next). Effort: qwen-code pull request 8472 (qwen3.8). Budget:
+Qwen-Agent issue 941 (qwen3.5-27b). The open-weight Qwen3 models: new-api pull request 1109.
+"""

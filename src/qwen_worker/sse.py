@@ -25,33 +25,49 @@ class EventParser:
     An event is returned as soon as the blank line after it has begun; what is not ended by one is no event.
     """
 
-    __slots__ = ("_comment", "_data", "_line", "_name", "_skip_line_feed", "_started")
+    __slots__ = ("_comment", "_data", "_name", "_pieces", "_skip_line_feed", "_started")
 
     def __init__(self) -> None:
-        self._line = b""
+        self._pieces: list[bytes] = []
+        """The beginning of a line whose end has not come yet."""
         self._started = False
         self._skip_line_feed = False
         self._data: list[str] = []
         self._name = ""
         self._comment = ""
 
+    @property
+    def has_data(self) -> bool:
+        """Whether data of an event that is not complete has come, or the beginning of a line that may be."""
+        return bool(self._data) or any(not piece.startswith(b":") for piece in self._pieces[:1])
+
     def feed(self, data: bytes) -> list[Event]:
-        """The events that `data` completes."""
+        """The events that `data` completes. Takes time in proportion to `data`, however it is cut."""
         if self._skip_line_feed and data:
             # The carriage return before it has ended the line already.
             data = data.removeprefix(b"\n")
             self._skip_line_feed = False
-        text = self._line + data
         if not self._started:
-            if len(text) < 3 and _BYTE_ORDER_MARK.startswith(text):
-                self._line = text
+            data = b"".join((*self._pieces, data))
+            self._pieces.clear()
+            if len(data) < 3 and _BYTE_ORDER_MARK.startswith(data):
+                self._pieces.append(data)
                 return []
-            text = text.removeprefix(_BYTE_ORDER_MARK)
+            data = data.removeprefix(_BYTE_ORDER_MARK)
             self._started = True
-        self._skip_line_feed = text.endswith(b"\r")
+        if not data:
+            return []
+        self._skip_line_feed = data.endswith(b"\r")
+        if b"\n" not in data and b"\r" not in data:
+            self._pieces.append(data)
+            return []
+        if self._pieces:
+            data = b"".join((*self._pieces, data))
+            self._pieces.clear()
         # Of bytes (unlike of text) these are exactly the specification's line ends: CR, LF and CRLF.
-        lines = text.splitlines()
-        self._line = lines.pop() if lines and not text.endswith((b"\r", b"\n")) else b""
+        lines = data.splitlines()
+        if not data.endswith((b"\r", b"\n")):
+            self._pieces.append(lines.pop())
         return [event for line in lines if (event := self._end_line(line)) is not None]
 
     def _end_line(self, line: bytes) -> Event | None:

@@ -45,14 +45,6 @@ def worker(simulator: QwenSimulator) -> Iterator[Worker]:
 
 
 @pytest.fixture(scope="session")
-def impatient_worker(simulator: QwenSimulator) -> Iterator[Worker]:
-    """A Worker that never retries by itself: what is sent twice was sent twice by the client."""
-    running = start_quick_worker({**oauth_variables(simulator), "UPSTREAM_ATTEMPTS": "1"})
-    yield running
-    running.stop()
-
-
-@pytest.fixture(scope="session")
 def open_worker(simulator: QwenSimulator) -> Iterator[Worker]:
     """A Worker that asks for no key."""
     variables = oauth_variables(simulator)

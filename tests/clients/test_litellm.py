@@ -100,10 +100,10 @@ def test_too_long_a_context_is_recognised(worker: Worker) -> None:
         litellm.completion(**options(worker, extra_body=simulate(name="context_length")))
 
 
-def test_exhausted_quota_is_told_at_once(impatient_worker: Worker, simulator: QwenSimulator) -> None:
+def test_exhausted_quota_is_told_at_once(worker: Worker, simulator: QwenSimulator) -> None:
     told = simulate("litellm-quota", name="insufficient_quota_daily")
     with pytest.raises(litellm.RateLimitError):
-        litellm.completion(**options(impatient_worker, extra_body=told))
+        litellm.completion(**options(worker, extra_body=told))
 
     assert len(simulator.find("litellm-quota")) == 1
 

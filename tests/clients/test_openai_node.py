@@ -7,6 +7,7 @@ import pytest
 
 from tests.clients.node_clients import run_client
 from tests.clients.questions import (
+    ATTEMPTS,
     CITIES,
     DELTAS,
     MODEL,
@@ -105,24 +106,22 @@ def test_invalid_parameter(worker: Worker) -> None:
     assert (error["class"], error["param"]) == ("BadRequestError", "temperature")
 
 
-def test_exhausted_quota_is_told_at_once(impatient_worker: Worker, simulator: QwenSimulator) -> None:
-    error = run_openai(
-        "complete", impatient_worker, **simulate("node-quota", name="insufficient_quota_daily")
-    )["error"]
+def test_exhausted_quota_is_told_at_once(worker: Worker, simulator: QwenSimulator) -> None:
+    error = run_openai("complete", worker, **simulate("node-quota", name="insufficient_quota_daily"))["error"]
 
     assert (error["class"], error["code"]) == ("RateLimitError", "insufficient_quota")
     assert len(simulator.find("node-quota")) == 1
 
 
 @pytest.mark.parametrize("fault", ["rate_limit_retry_after", "service_unavailable"])
-def test_sdk_tries_again(impatient_worker: Worker, simulator: QwenSimulator, fault: str) -> None:
+def test_sdk_tries_again(worker: Worker, simulator: QwenSimulator, fault: str) -> None:
     key = f"node-{fault}"
     reported = run_openai(
-        "complete", impatient_worker, **simulate(key, name=fault, fail_first=1, then={"text": DELTAS})
+        "complete", worker, **simulate(key, name=fault, fail_first=ATTEMPTS, then={"text": DELTAS})
     )
 
     assert reported["completion"]["choices"][0]["message"]["content"] == TEXT
-    assert len(simulator.find(key)) == 2
+    assert len(simulator.find(key)) == ATTEMPTS + 1
 
 
 @pytest.mark.parametrize("fault", ["death_mid_stream", "end_without_finish"])

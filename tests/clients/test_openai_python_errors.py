@@ -7,7 +7,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
-from tests.clients.questions import DELTAS, MODEL, QUESTION, TEXT, simulate
+from tests.clients.questions import ATTEMPTS, DELTAS, MODEL, QUESTION, TEXT, simulate
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.runtime import Worker
@@ -76,9 +76,9 @@ def test_api_that_the_gateway_does_not_offer(client: OpenAI, call: Any) -> None:
     assert raised.value.message
 
 
-def test_exhausted_quota_is_told_at_once(impatient_worker: Worker, simulator: QwenSimulator) -> None:
+def test_exhausted_quota_is_told_at_once(worker: Worker, simulator: QwenSimulator) -> None:
     with (
-        OpenAI(base_url=impatient_worker.openai_base_url, api_key=CLIENT_KEY) as client,
+        OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY) as client,
         pytest.raises(openai.RateLimitError) as raised,
     ):
         client.chat.completions.create(
@@ -92,38 +92,36 @@ def test_exhausted_quota_is_told_at_once(impatient_worker: Worker, simulator: Qw
     assert len(simulator.find("python-quota")) == 1
 
 
-def test_sdk_waits_for_a_rate_limit(impatient_worker: Worker, simulator: QwenSimulator) -> None:
-    with OpenAI(base_url=impatient_worker.openai_base_url, api_key=CLIENT_KEY) as client:
+def test_sdk_waits_for_a_rate_limit(worker: Worker, simulator: QwenSimulator) -> None:
+    with OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY) as client:
         started = time.monotonic()
         completion = client.chat.completions.create(
             model=MODEL,
             messages=QUESTION,
             extra_body=simulate(
-                "python-rate-limit", name="rate_limit_retry_after", fail_first=1, then={"text": DELTAS}
+                "python-rate-limit", name="rate_limit_retry_after", fail_first=ATTEMPTS, then={"text": DELTAS}
             ),
         )
 
     assert completion.choices[0].message.content == TEXT
     assert time.monotonic() - started >= 1.0
-    assert [received.status for received in simulator.find("python-rate-limit")] == [429, 200]
+    assert [received.status for received in simulator.find("python-rate-limit")] == [429] * ATTEMPTS + [200]
 
 
-async def test_sdk_repeats_a_stream_that_failed_to_start(
-    impatient_worker: Worker, simulator: QwenSimulator
-) -> None:
-    async with AsyncOpenAI(base_url=impatient_worker.openai_base_url, api_key=CLIENT_KEY) as client:
+async def test_sdk_repeats_a_stream_that_failed_to_start(worker: Worker, simulator: QwenSimulator) -> None:
+    async with AsyncOpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY) as client:
         stream = await client.chat.completions.create(
             model=MODEL,
             messages=QUESTION,
             stream=True,
             extra_body=simulate(
-                "python-unavailable", name="service_unavailable", fail_first=1, then={"text": DELTAS}
+                "python-unavailable", name="service_unavailable", fail_first=ATTEMPTS, then={"text": DELTAS}
             ),
         )
         text = "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
     assert text == TEXT
-    assert [received.status for received in simulator.find("python-unavailable")] == [503, 200]
+    assert [received.status for received in simulator.find("python-unavailable")] == [503] * ATTEMPTS + [200]
 
 
 @pytest.mark.parametrize(
@@ -138,10 +136,10 @@ async def test_sdk_repeats_a_stream_that_failed_to_start(
     ],
 )
 def test_error_classes(
-    impatient_worker: Worker, fault: str, expected: type[openai.APIStatusError], status: int | None
+    worker: Worker, fault: str, expected: type[openai.APIStatusError], status: int | None
 ) -> None:
     with (
-        OpenAI(base_url=impatient_worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client,
+        OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client,
         pytest.raises(expected) as raised,
     ):
         client.chat.completions.create(model=MODEL, messages=QUESTION, extra_body=simulate(name=fault))
@@ -152,9 +150,9 @@ def test_error_classes(
 
 
 @pytest.mark.parametrize("fault", ["error_event_first", "error_data_first", "error_finish_first"])
-def test_error_at_the_start_of_a_stream(impatient_worker: Worker, fault: str) -> None:
+def test_error_at_the_start_of_a_stream(worker: Worker, fault: str) -> None:
     with (
-        OpenAI(base_url=impatient_worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client,
+        OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client,
         pytest.raises(openai.RateLimitError),
     ):
         client.chat.completions.create(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.clients.node_clients import run_client
-from tests.clients.questions import CITIES, DELTAS, MODEL, PARALLEL_CALLS, TEXT, simulate
+from tests.clients.questions import ATTEMPTS, CITIES, DELTAS, MODEL, PARALLEL_CALLS, TEXT, simulate
 from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
 from tests.worker.harness.runtime import Worker
@@ -80,15 +80,15 @@ def test_error_message_of_qwen(worker: Worker) -> None:
     assert "maximum context length" in error["message"]
 
 
-def test_sdk_tries_again(impatient_worker: Worker, simulator: QwenSimulator) -> None:
+def test_sdk_tries_again(worker: Worker, simulator: QwenSimulator) -> None:
     reported = run_vercel(
         "generateText",
-        impatient_worker,
-        simulate("vercel-retry", name="rate_limit_retry_after", fail_first=1, then={"text": DELTAS}),
+        worker,
+        simulate("vercel-retry", name="rate_limit_retry_after", fail_first=ATTEMPTS, then={"text": DELTAS}),
     )
 
     assert reported["text"] == TEXT
-    assert len(simulator.find("vercel-retry")) == 2
+    assert len(simulator.find("vercel-retry")) == ATTEMPTS + 1
 
 
 @pytest.mark.parametrize("fault", ["death_mid_stream", "end_without_finish"])

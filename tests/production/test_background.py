@@ -11,7 +11,7 @@ from tests.simulator import QwenSimulator
 
 MODEL = "qwen3-coder-plus"
 SOON_SECONDS = 600
-"""Well within REFRESH_LEAD_SECONDS, and long enough for the test."""
+"""Well within the lead of a refresh, and long enough for the test."""
 
 
 def ask(client: OpenAI, key: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.simulation.simulation import Scenario
+from tests.simulation.report import Scenario
 
 SCENARIOS = {
     scenario.name: scenario
@@ -15,10 +15,25 @@ SCENARIOS = {
         Scenario("several logins", logins=3, new_logins=2, rearrangements=8),
         Scenario("several, no cron", cron=False, logins=3, new_logins=2, rearrangements=8),
         Scenario("worst KV", cron=False, staleness="worst"),
+        Scenario(
+            "failing writes",
+            cron=False,
+            days=0.5,
+            isolates=4,
+            places=2,
+            request_gap=30.0,
+            quiet_nights=0.0,
+            kv_storms=36,
+            new_logins=0,
+            endpoint_hang_share=0.0,
+        ),
     )
 }
 
 
 def small(name: str) -> Scenario:
     """The scenario with fewer isolates at a time; thousands live and die in its 30 days."""
-    return replace(SCENARIOS[name], isolates=60, places=20, request_gap=7_200.0)
+    scenario = SCENARIOS[name]
+    if scenario.isolates <= 60:
+        return scenario
+    return replace(scenario, isolates=60, places=20, request_gap=7_200.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.simulation.simulation import Report
+from tests.simulation.report import Report
 
 HEADER = (
     f"{'scenario':20} {'seed':>5} {'isolates':>9} {'requests':>9} {'error':>8} {'failed':>8} "

@@ -10,12 +10,11 @@ import pytest
 
 from qwen_worker.credentials import oauth
 from qwen_worker.credentials.renewal import Renewal
-from qwen_worker.log import Log
-from qwen_worker.platform.ports import Runtime
-from tests.simulation.kv import PlaceKV
+from tests.simulation.report import Report
 from tests.simulation.scenarios import small
-from tests.simulation.simulation import Report, simulate
+from tests.simulation.simulation import simulate
 from tests.simulation.table import HEADER, row
+from tests.support.kv import MemoryKV
 
 SEEDS = (1, 2)
 
@@ -65,14 +64,12 @@ def test_the_same_seed_gives_the_same_month() -> None:
     assert row(one) != row(simulate(scenario, 8))
 
 
-async def delete_on_400(
-    self: Renewal, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log
-) -> None:
+async def delete_on_400(self: Renewal, refused: oauth.Refused, spent: str) -> None:
     """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
-    store = cast(PlaceKV, runtime.kv).central
-    for key in list(store.history):
-        store.commit(key, None, asyncio.get_running_loop().time())
-    self._state.token = None
+    namespace = cast(MemoryKV, self._job.runtime.kv).namespace
+    for key in list(namespace.history):
+        namespace.commit(key, None, asyncio.get_running_loop().time())
+    self._state.held.token = None
 
 
 def test_the_simulation_notices_a_refusal_that_deletes_the_record(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from qwen_worker.platform.ports import (
     Background,
+    BodyReader,
     BodyTooLarge,
     Clock,
     Fetcher,
@@ -16,63 +17,9 @@ from qwen_worker.platform.ports import (
     Pipe,
     Runtime,
 )
+from tests.support.background import TaskBackground
+from tests.support.clock import VirtualClock
 from tests.support.streams import MemoryPipe, ScriptedBody
-
-START_MS = 1_700_000_000_000
-
-
-class VirtualClock:
-    """Time that moves only when somebody sleeps or a test says so."""
-
-    def __init__(self, now_ms: int = START_MS) -> None:
-        self.time_ms = now_ms
-        self.slept_seconds: list[float] = []
-
-    def now_ms(self) -> int:
-        return self.time_ms
-
-    def advance(self, seconds: float) -> None:
-        self.time_ms += int(seconds * 1000)
-
-    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
-        return asyncio.get_running_loop().call_later(seconds, callback)
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept_seconds.append(seconds)
-        self.advance(seconds)
-        await asyncio.sleep(0)
-
-
-class MemoryKV:
-    """A KV namespace that is consistent and never fails."""
-
-    def __init__(self, values: dict[str, str] | None = None) -> None:
-        self.values = dict(values or {})
-        self.reads: list[str] = []
-        self.writes: list[tuple[str, str]] = []
-
-    async def get(self, key: str) -> str | None:
-        self.reads.append(key)
-        return self.values.get(key)
-
-    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
-        self.writes.append((key, value))
-        self.values[key] = value
-
-
-class TaskBackground:
-    """Background work as tasks that a test can wait for."""
-
-    def __init__(self) -> None:
-        self.tasks: list[asyncio.Task[None]] = []
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        self.tasks.append(asyncio.ensure_future(work))
-
-    async def finished(self) -> None:
-        """Waits until all spawned work, and what it spawned, is done."""
-        while pending := [task for task in self.tasks if not task.done()]:
-            await asyncio.gather(*pending)
 
 
 class ScriptedResponse:
@@ -99,8 +46,11 @@ class ScriptedResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         return self.data[:limit_bytes].decode("utf-8", "replace")
 
-    def stream(self) -> Any:
-        return self.data
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        return self.data, None
+
+    def end_timeout(self) -> None:
+        self.has_timeout = False
 
     def reader(self) -> ScriptedBody:
         return ScriptedBody(self.data) if self.data else ScriptedBody()
@@ -115,13 +65,11 @@ class ScriptedFetcher:
     def __init__(self, answer: Callable[[OutboundRequest], Any]) -> None:
         self._answer = answer
         self.requests: list[OutboundRequest] = []
-        self.timeouts: list[tuple[int, bool]] = []
+        self.timeouts: list[int] = []
 
-    async def fetch(
-        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> InboundResponse:
+    async def fetch(self, request: OutboundRequest, *, timeout_ms: int) -> InboundResponse:
         self.requests.append(request)
-        self.timeouts.append((timeout_ms, is_stream))
+        self.timeouts.append(timeout_ms)
         await asyncio.sleep(0)
         result = self._answer(request)
         if isinstance(result, Awaitable):
@@ -156,6 +104,9 @@ class ScriptedRequest:
 
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
+
+    async def discard_body(self) -> None:
+        self.is_discarded = True
 
     async def body(self, limit_bytes: int) -> bytes:
         if len(self._body) > limit_bytes:

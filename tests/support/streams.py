@@ -1,10 +1,10 @@
 """Streams in plain Python: a body that a test writes, and a pipe whose output a test reads."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, BodyReader, StreamBroken
+from qwen_worker.platform.ports import TRANSLATE_SECONDS, BodyReader, StreamBroken
 
 
 class ScriptedBody:
@@ -65,8 +65,11 @@ class StreamResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         raise AssertionError("a stream is not read as text")
 
-    def stream(self) -> Any:
-        raise AssertionError("a stream is not passed on unseen")
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        raise AssertionError("a stream is not read as a whole")
+
+    def end_timeout(self) -> None:
+        self.has_timeout = False
 
 
 class MemoryPipe:
@@ -74,12 +77,18 @@ class MemoryPipe:
 
     def __init__(self) -> None:
         self._output = bytearray()
-        self._observed = 0
+        self._unseen = bytearray()
+        self._seen: Callable[[bytes], None] | None = None
+        self._is_looking = False
         self._waiting: list[asyncio.Event] = []
+        self.heard = 0
         self.is_closed = False
-        self.is_observed = True
+        self.is_translated = False
+        self.looks = 0
+        self.most_unseen = 0
+        """How many bytes were once held for the next look."""
         self.writes: list[bytes] = []
-        """What Python sent, apart from what was relayed natively."""
+        """What Python sent, apart from what was relayed natively or translated."""
 
     @property
     def readable(self) -> "MemoryPipe":
@@ -91,25 +100,94 @@ class MemoryPipe:
         self._put(data)
         await asyncio.sleep(0)
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
-        self._put(head)
+    def relay(
+        self,
+        source: BodyReader,
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> Coroutine[Any, Any, None]:
+        self._seen = seen
+        self._pass_on(head)
         return self._relay_rest(source)
 
     async def _relay_rest(self, source: BodyReader) -> None:
-        while (piece := await source.read()) is not None:
-            self._put(piece)
+        try:
+            while (piece := await source.read()) is not None:
+                self._pass_on(piece)
+        finally:
+            self.look()
 
-    async def relayed(self) -> bytes:
-        while self._observed == len(self._output):
-            if self.is_closed:
-                return b""
-            await self._change()
-        piece = bytes(self._output[self._observed : self._observed + RELAYED_PIECE_BYTES])
-        self._observed += len(piece)
-        return piece
+    def translate(
+        self, source: BodyReader, head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> Coroutine[Any, Any, None]:
+        self.is_translated = True
+        self._put(feed(head))
+        return self._translate_rest(source, feed, is_over)
 
-    def stop_observing(self) -> None:
-        self.is_observed = False
+    async def _translate_rest(
+        self, source: BodyReader, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> None:
+        """As the real one: the next text at once, the rest gathered."""
+        while not is_over():
+            piece = await source.read()
+            if piece is None:
+                return
+            self.heard += len(piece)
+            out = feed(piece)
+            self._put(out)
+            if out:
+                break
+        await self._gather(source, feed, is_over)
+
+    async def _gather(
+        self, source: BodyReader, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> None:
+        now = asyncio.get_running_loop().time
+        gathered = b""
+        due = 0.0
+        reading = asyncio.ensure_future(source.read())
+        try:
+            while not is_over():
+                await asyncio.wait((reading,), timeout=due - now() if gathered else None)
+                if reading.done():
+                    piece = reading.result()
+                    if piece is None:
+                        break
+                    due = due if gathered else now() + TRANSLATE_SECONDS
+                    gathered += piece
+                    self.heard += len(piece)
+                    reading = asyncio.ensure_future(source.read())
+                if now() >= due:
+                    self._put(feed(gathered))
+                    gathered = b""
+        finally:
+            reading.cancel()
+            if gathered and not is_over():
+                self._put(feed(gathered))
+
+    def look(self) -> None:
+        if self._seen is None:
+            return
+        self.looks += 1
+        self._is_looking = not self._unseen
+        if self._unseen:
+            self._show()
+
+    def _pass_on(self, piece: bytes) -> None:
+        self._put(piece)
+        self._unseen += piece
+        self.most_unseen = max(self.most_unseen, len(self._unseen))
+        if self._is_looking:
+            self._is_looking = False
+            self._show()
+
+    def _show(self) -> None:
+        assert self._seen is not None
+        piece = bytes(self._unseen)
+        self._unseen.clear()
+        self.heard += len(piece)
+        self._seen(piece)
 
     def close(self) -> None:
         self.is_closed = True

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.checkout import LOGGED_IN, LOGGED_OUT, Checkout
-from tools.deploy import secret_findings
-from tools.findings import Finding
+from tools.checks import Check
+from tools.deploy import secret_checks
 from tools.pywrangler import pinned_requirement
 from tools.repository import ROOT
 
@@ -81,9 +81,9 @@ def test_without_a_login_at_cloudflare_nothing_is_sent(checkout: Checkout) -> No
 @pytest.mark.parametrize(
     ("set_secrets", "warnings"),
     [
-        ([], ["credentials_missing", "OPENAI_API_KEY is not set"]),
-        (["OPENAI_API_KEY"], ["credentials_missing"]),
-        (["QWEN_CLI_AUTH"], ["OPENAI_API_KEY is not set"]),
+        ([], ["credentials_missing", "CLIENT_KEYS is not set"]),
+        (["CLIENT_KEYS"], ["credentials_missing"]),
+        (["QWEN_CLI_AUTH"], ["CLIENT_KEYS is not set"]),
         (["QWEN_CLI_AUTH_2", "OPENAI_API_KEY"], []),
     ],
 )
@@ -107,7 +107,7 @@ def test_the_first_deployment_says_which_secrets_come_next(checkout: Checkout) -
     result = checkout.run("tools.deploy")
 
     assert result.returncode == 0, result.stdout
-    assert "npx wrangler secret put OPENAI_API_KEY" in result.stdout
+    assert "npx wrangler secret put CLIENT_KEYS" in result.stdout
     assert "make login-secret" in result.stdout
     assert len(checkout.calls("uv")) == 1
 
@@ -125,7 +125,7 @@ def test_a_build_at_cloudflare_deploys_with_the_same_version() -> None:
 
 
 def test_variables_of_wrangler_toml_count() -> None:
-    findings = secret_findings(["QWEN_API_KEY"], ["OPENAI_API_KEY"])
+    checks = secret_checks(["QWEN_API_KEY"], ["OPENAI_API_KEY"])
 
-    assert [finding.level for finding in findings] == ["ok", "ok"]
-    assert all(isinstance(finding, Finding) for finding in findings)
+    assert [check.level for check in checks] == ["ok", "ok"]
+    assert all(isinstance(check, Check) for check in checks)

@@ -10,16 +10,9 @@ from qwen_worker.config.settings import Settings
 from qwen_worker.platform.ports import OutboundRequest, Response
 from qwen_worker.version import __version__
 from tests.support.accounts import new_pool
-from tests.support.ports import (
-    START_MS,
-    LogRecorder,
-    MemoryKV,
-    ScriptedFetcher,
-    ScriptedRequest,
-    ScriptedResponse,
-    VirtualClock,
-    make_runtime,
-)
+from tests.support.clock import START_MS, VirtualClock
+from tests.support.kv import MemoryKV
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 
 KEY = {"authorization": "Bearer client-key-1"}
@@ -213,7 +206,7 @@ async def test_a_body_over_the_limit_is_a_413() -> None:
 
 
 async def test_a_bug_of_ours_is_a_500_without_pythons_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise RuntimeError("secret details")
 
     monkeypatch.setattr("qwen_worker.api.models.catalogue", broken)
@@ -236,7 +229,7 @@ async def test_the_debug_log_tells_the_story_without_secrets_or_prompts() -> Non
         "base URL resolved",
         "upstream request",
         "upstream response",
-        "usage",
+        "completion ended",
     ):
         assert event in told
     for secret in ("client-key-1", "upstream-key-1", "a private question", "an answer"):
@@ -248,7 +241,17 @@ async def test_the_log_tells_as_booleans_which_variables_are_present() -> None:
     await setup("GET", "/health")
     [loaded] = setup.logs.events("environment loaded")
     assert (loaded["QWEN_CLI_AUTH"], loaded["QWEN_API_KEY"]) == (False, True)
-    assert (loaded["OPENAI_API_KEY"], loaded["OPENAI_BASE_URL"]) == (True, False)
+    assert (loaded["CLIENT_KEYS"], loaded["QWEN_BASE_URL"]) == (True, False)
+
+
+async def test_a_variable_that_is_no_longer_used_is_told_once_and_shown_to_operators() -> None:
+    setup = Setup(CLIENT_KEYS="client-key-1", UPSTREAM_ATTEMPTS="5")
+    assert "notices" not in parsed(await setup("GET", "/health"))
+    body = parsed(await setup("GET", "/health", headers=KEY))
+    assert body["status"] == "ok"
+    assert [notice.split(":")[0] for notice in body["notices"]] == ["UPSTREAM_ATTEMPTS"]
+    [told] = setup.logs.events("configuration notice")
+    assert told["variable"] == "UPSTREAM_ATTEMPTS"
 
 
 async def test_open_endpoints_are_announced_once() -> None:

@@ -41,7 +41,6 @@ class Accounts:
         return {
             "QWEN_CLI_AUTH": json.dumps(logins[::-1] if is_reversed else logins),
             "QWEN_API_KEY": json.dumps({**self._key, **self._members(2)}),
-            "ACCOUNT_HEADER": "on",
         }
 
     def _members(self, number: int) -> dict[str, Any]:
@@ -131,12 +130,12 @@ def test_quota_on_the_first_and_the_second_answers(client: Client, stream: bool)
     assert client.asked == ["second"]
     health = client.health()
     assert [(health[label]["state"], health[label]["reason"]) for label in LABELS] == [
-        ("resting", "quota"),
+        ("cooldown", "quota"),
         ("ready", None),
         ("ready", None),
     ]
     assert 800 < health["first"]["seconds_left"] <= 900
-    assert client.worker.events("account rests", account="first", reason="quota")
+    assert client.worker.events("account in cooldown", account="first", reason="quota")
     assert client.worker.events("upstream response", account="second", status=200)
 
 
@@ -172,7 +171,7 @@ def test_a_dead_login_beside_a_healthy_key(
     assert client.asked == ["third"]
     health = client.health()
     for label in ("first", "second"):
-        assert (health[label]["state"], health[label]["reason"]) == ("resting", "credentials")
+        assert (health[label]["state"], health[label]["reason"]) == ("cooldown", "credentials")
         assert health[label]["credentials"]["state"] == "rejected"
     refused = sum(login.refused_refreshes for login in accounts.logins)
     for _ in range(5):

@@ -176,7 +176,7 @@ def test_a_closed_oauth_tier_is_told_once_and_for_all(
         response = chat(worker)
         assert code_of(response) == (503, "oauth_discontinued", "false")
         message = response.json()["error"]["message"]
-        assert all(word in message for word in ("2026-04-15", "QWEN_API_KEY", "OPENAI_BASE_URL"))
+        assert all(word in message for word in ("2026-04-15", "QWEN_API_KEY", "QWEN_BASE_URL"))
     assert login.refreshes == 1
 
 

@@ -94,7 +94,7 @@ def test_a_good_request_reads_in_the_log_as_the_readme_says(start_worker: StartW
     )
 
     assert response.status_code == 200
-    worker.log.wait_for("usage", request_id="the-story")
+    worker.log.wait_for("completion ended", request_id="the-story")
     logged = [event["event"] for event in worker.events(request_id="the-story")]
     assert [event for event in logged if event not in beginning] == story
     assert [event["event"] for event in worker.events()][: len(beginning)] == beginning

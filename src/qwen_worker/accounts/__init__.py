@@ -1,1 +1,1 @@
-"""Several accounts behind one endpoint: which ones there are, whose turn it is, which of them rest."""
+"""Several accounts behind one endpoint: which there are, whose turn it is, which are in a cooldown."""

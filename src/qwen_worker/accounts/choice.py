@@ -1,6 +1,6 @@
 """Whose turn it is: by priority, then fairly, with the same conversation on the same account if possible."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from qwen_worker.accounts.cooldowns import Cooldown
@@ -13,20 +13,20 @@ class Candidate(NamedTuple):
     identity: str
     priority: int
     model: str
-    standing: AccountHealth
+    health: AccountHealth
 
 
 def choose(
     candidates: Sequence[Candidate],
     memory: AccountsMemory,
     *,
-    conversation: int,
+    affinity_key: int,
     tried: Collection[str],
     now_ms: int,
 ) -> Candidate | None:
-    """The account for a request, or None if all that it has not tried yet are resting.
+    """The account for a request, or None if all that it has not tried yet are in a cooldown.
 
-    Notes the choice. `tried` holds the identities of those that have failed it; `conversation` is the key of
+    Notes the choice. `tried` holds the identities of those that have failed it; `affinity_key` is that of
     its conversation.
     """
     ready = [candidate for candidate in candidates if is_ready(candidate, tried, now_ms)]
@@ -34,30 +34,23 @@ def choose(
         return None
     first = min(candidate.priority for candidate in ready)
     peers = [candidate for candidate in ready if candidate.priority == first]
-    chosen = _kept(peers, memory.conversation(conversation), now_ms) or min(
-        peers, key=lambda candidate: candidate.standing.last_turn
+    chosen = _kept(peers, memory.conversation(affinity_key), now_ms) or min(
+        peers, key=lambda candidate: candidate.health.last_turn
     )
-    memory.take_turn(chosen.standing)
-    memory.ask(conversation, chosen.identity, now_ms)
-    chosen.standing.begin(chosen.model, now_ms)
+    memory.take_turn(chosen.health)
+    memory.ask(affinity_key, chosen.identity, now_ms)
+    chosen.health.begin(chosen.model, now_ms)
     return chosen
 
 
 def is_ready(candidate: Candidate, tried: Collection[str], now_ms: int) -> bool:
     """Whether a request that has tried some accounts may go to this one."""
-    return (
-        candidate.identity not in tried and candidate.standing.cooldown_for(candidate.model, now_ms) is None
-    )
+    return candidate.identity not in tried and candidate.health.cooldown_for(candidate.model, now_ms) is None
 
 
-def due_first(candidates: Sequence[Candidate], now_ms: int) -> tuple[Candidate, Cooldown] | None:
-    """The resting account that may be expected back first, with its rest; None if none of them rests."""
-    resting = [
-        (candidate, rest)
-        for candidate in candidates
-        if (rest := candidate.standing.cooldown_for(candidate.model, now_ms)) is not None
-    ]
-    return min(resting, key=lambda pair: _urgency(pair[1]), default=None)
+def due_first(cooling: Iterable[tuple[Candidate, Cooldown]]) -> tuple[Candidate, Cooldown] | None:
+    """The account in a cooldown that may be expected back first; None if none of them is in one."""
+    return min(cooling, key=lambda pair: _urgency(pair[1]), default=None)
 
 
 def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int) -> Candidate | None:
@@ -70,6 +63,6 @@ def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int
     return next((candidate for candidate in peers if candidate.identity == conversation.identity), None)
 
 
-def _urgency(rest: Cooldown) -> tuple[int, bool]:
+def _urgency(cooldown: Cooldown) -> tuple[int, bool]:
     """Of the reasons that do not pass, a missing model is the weakest: another account may have it."""
-    return rest.back_ms, rest.reason == "model_missing"
+    return cooldown.back_ms, cooldown.reason == "model_missing"

@@ -1,6 +1,6 @@
 """For how long an account steps aside after an error, and what to tell the client if all of them do.
 
-| reason        | after                          | rests for                                | grows to |
+| reason        | after                          | lasts                                    | grows to |
 |---------------|--------------------------------|------------------------------------------|----------|
 | rate_limit    | RateLimited                    | its Retry-After                          | 2 min    |
 | quota         | QuotaExhausted                 | 15 min, or until the stated reset        | 1 h      |
@@ -11,8 +11,8 @@
 | unavailable   | other upstream trouble         | 0.5 s, or its Retry-After                | 30 s     |
 | model_missing | NotFound                       | 5 min, for this model                    | 1 h      |
 
-A rest doubles each time that the error comes again right after it, up to the last column, which also caps
-what Qwen announces. After a rest one request tries the account: a mistake costs minutes, never a day.
+A cooldown doubles each time that the error comes again right after it, up to the last column, which also caps
+what Qwen announces. After a cooldown one request tries the account: a mistake costs minutes, never a day.
 """
 
 from typing import Any, NamedTuple
@@ -31,11 +31,11 @@ from qwen_worker.errors import (
 from qwen_worker.platform.ports import FOREVER_MS
 
 PROBE_LEASE_MS = 30_000
-"""A request that tries an account after its rest and is not heard of for so long has died."""
+"""A request that tries an account after its cooldown and is not heard of for so long has died."""
 
 
 class _Rule(NamedTuple):
-    """How long the first rest for a reason is, and how long the longest. `default_seconds` is for errors
+    """How long the first cooldown for a reason is, and how long the longest. `default_seconds` is for errors
     that do not say how long; `announced` tells whether what they say counts.
     """
 
@@ -45,7 +45,7 @@ class _Rule(NamedTuple):
     recovers: bool = True
     """Whether waiting helps; otherwise the operator must act."""
     one_tries: bool = True
-    """Whether a single request tries the account after the rest, while the others leave it alone."""
+    """Whether a single request tries the account after the cooldown, while the others leave it alone."""
 
 
 RULES = {
@@ -61,6 +61,9 @@ RULES = {
 """By reason."""
 
 SHORTEST_SECONDS = 0.5
+
+LIMITS = ("rate_limit", "quota", "refreshing")
+"""The reasons that are about the account for sure."""
 
 LASTING = ("quota", "credentials")
 """The reasons that isolates to come should know of."""
@@ -84,7 +87,7 @@ class Cooldown(NamedTuple):
         return now_ms < self.until_ms or now_ms < self.probing_until_ms
 
     def tried(self, now_ms: int) -> "Cooldown":
-        """The same rest while a request tries the account."""
+        """The same cooldown while a request tries the account."""
         one_tries = RULES[self.reason].one_tries
         return self._replace(probing_until_ms=now_ms + PROBE_LEASE_MS) if one_tries else self
 
@@ -94,10 +97,11 @@ class Cooldown(NamedTuple):
 
 
 def cooldown_after(error: ProxyError, previous: Cooldown | None, now_ms: int) -> Cooldown | None:
-    """The rest that an error calls for, or None for one that is not about the account.
+    """The cooldown that an error calls for, or None for one that is not about the account.
 
-    `previous` is the rest from the same place: over (then this error is the answer to a try, and the rest
-    grows) or going on (then the error comes from a request that was under way already, and it does not).
+    `previous` is the cooldown from the same place: over (then this error is the answer to a try, and the
+    cooldown grows) or going on (then the error comes from a request that was under way already, and it does
+    not).
     """
     reason = reason_for(error)
     if reason is None:
@@ -123,7 +127,7 @@ def cooldown_after(error: ProxyError, previous: Cooldown | None, now_ms: int) ->
 
 
 def reason_for(error: ProxyError) -> str | None:
-    """Why an account rests after this error; None if the error is the client's or our own."""
+    """Why an account needs a cooldown after this error; None if the error is the client's or our own."""
     if error.scope == "request":
         return None
     if isinstance(error, RateLimited):
@@ -141,30 +145,30 @@ def reason_for(error: ProxyError) -> str | None:
     return "unavailable" if error.retryable else "refused"
 
 
-def error_for(rest: Cooldown, now_ms: int) -> ProxyError:
-    """What a client is told when every account rests and this one is due first.
+def error_for(cooldown: Cooldown, now_ms: int) -> ProxyError:
+    """What a client is told when every account is in a cooldown and this one is due first.
 
-    The message of the error that led to the rest is not kept: it was about another request.
+    The message of the error that led to the cooldown is not kept: it was about another request.
     """
-    seconds = max(1.0, (rest.back_ms - now_ms) / 1000)
-    about: dict[str, Any] = {} if rest.back_ms == FOREVER_MS else {"retry_after_seconds": seconds}
-    if rest.reason == "rate_limit":
+    seconds = max(1.0, (cooldown.back_ms - now_ms) / 1000)
+    about: dict[str, Any] = {} if cooldown.back_ms == FOREVER_MS else {"retry_after_seconds": seconds}
+    if cooldown.reason == "rate_limit":
         return RateLimited("Qwen limits the rate of requests on every account of this gateway.", **about)
-    if rest.reason == "quota":
+    if cooldown.reason == "quota":
         return QuotaExhausted("The quota of every account of this gateway at Qwen is used up.", **about)
-    if rest.reason == "credentials":
+    if cooldown.reason == "credentials":
         return CredentialsRejected(
             "Qwen refuses the credentials of every account of this gateway: its operator must renew them."
         )
-    if rest.reason == "refreshing":
+    if cooldown.reason == "refreshing":
         return RefreshPending("The token for Qwen is being refreshed. Try again shortly.", **about)
-    if rest.reason == "blocked":
+    if cooldown.reason == "blocked":
         return UpstreamBlocked("Something in front of Qwen answered in its place a moment ago.", **about)
-    if rest.reason == "model_missing":
+    if cooldown.reason == "model_missing":
         return NotFound(
             "No account of this gateway has the model at Qwen.", code="model_not_found", param="model"
         )
-    if rest.reason == "refused":
+    if cooldown.reason == "refused":
         return UpstreamUnavailable(
             "Qwen refused requests as they were sent a moment ago; a base URL may be wrong.",
             code="upstream_error",

@@ -1,17 +1,27 @@
 """One request, several accounts: where it goes, and where it goes next when an account cannot answer it.
 
-An error of the account or of a model there puts it to rest and moves the request on; the client's own mistake
-goes back to the client at once.
+An error of the account, or of a model there, moves the request on; the client's own mistake goes back to the
+client at once. Everything here happens before the first byte reaches the client.
+
+An account that fails gets a cooldown, so that the next requests go elsewhere. Limits are told by status and
+code, and count at once. Of every other failure the request itself may be the reason (a prompt that a firewall
+takes for an attack, a model that nobody has): it counts only if another account has answered the same request
+or failed it in another way. Where all fail alike, none of them gets a cooldown and nobody else is refused.
 """
 
-from typing import TypeVar
+from typing import NamedTuple
 
 from qwen_worker.accounts.choice import Candidate, choose, due_first, is_ready
-from qwen_worker.accounts.cooldown_record import is_worth_telling, recall_cooldowns, tell_cooldowns
-from qwen_worker.accounts.cooldowns import RULES, error_for, reason_for
-from qwen_worker.accounts.health import WHOLE_ACCOUNT, AccountsMemory
-from qwen_worker.accounts.pool import Account
-from qwen_worker.api.chat.affinity import conversation_key
+from qwen_worker.accounts.cooldown_record import CooldownRecord
+from qwen_worker.accounts.cooldowns import (
+    LIMITS,
+    RULES,
+    Cooldown,
+    cooldown_after,
+    error_for,
+    reason_for,
+)
+from qwen_worker.accounts.pool import ServingAccount
 from qwen_worker.errors import (
     CredentialsMissing,
     CredentialsRejected,
@@ -21,15 +31,14 @@ from qwen_worker.errors import (
 )
 from qwen_worker.platform.ports import FOREVER_MS
 from qwen_worker.upstream.attempts import (
+    ATTEMPTS,
     MAX_RETRY_WAIT_SECONDS,
     RETRY_BUDGET_SECONDS,
     Exchange,
-    Inspect,
+    Opened,
     is_passing,
     open_on_account,
 )
-
-T = TypeVar("T")
 
 SUBREQUEST_BUDGET = 36
 """No further account is asked when so many subrequests may have been spent: the free plan allows 50."""
@@ -43,156 +52,179 @@ SHORT_PATIENCE_MS = 4_000
 JITTER_SECONDS = 0.25
 
 
-class SeveralAccounts:
+class _Failure(NamedTuple):
+    """An account has failed this request. `counts`: its cooldown has been recorded."""
+
+    error: ProxyError
+    reason: str
+    counts: bool
+
+
+class Failover:
     """One request on its way through the accounts.
 
     `serving` are those that have its model, with the name that it has there.
     """
 
-    def __init__(
-        self, exchange: Exchange, serving: list[tuple[Account, str]], memory: AccountsMemory
-    ) -> None:
-        self.label = ""
-        """The account that was asked last."""
+    def __init__(self, exchange: Exchange, serving: list[ServingAccount], record: CooldownRecord) -> None:
         self._exchange = exchange
-        self._memory = memory
+        self._runtime = exchange.runtime
         self._clock = exchange.runtime.clock
-        self._accounts = {account.settings.identity: account for account, _ in serving}
-        self._candidates = [_candidate(account, model, memory) for account, model in serving]
-        self._conversation = conversation_key(exchange.chat)
+        self._log = exchange.log
+        self._record = record
+        self._memory = memory = record.memory
+        self._accounts = {account.health_id: account for account, _ in serving}
+        self._candidates = [
+            Candidate(account.health_id, account.settings.priority, model, memory.health(account.health_id))
+            for account, model in serving
+        ]
         self._began_ms = self._clock.now_ms()
         self._tried: set[str] = set()
-        self._errors: dict[str, ProxyError] = {}
+        self._failures: dict[str, _Failure] = {}
         self._rounds = 1
         self._subrequests = 0
-        self._has_news = False
 
-    async def open(self, inspect: Inspect[T]) -> T:
-        """What `inspect` makes of the first usable answer. Raises ProxyError: what to tell the client."""
-        await recall_cooldowns(self._memory, self._exchange.runtime, self._exchange.log)
+    async def open(self) -> Opened:
+        """The first usable answer. Raises ProxyError: what to tell the client."""
+        await self._record.recall(self._runtime, self._log)
+        is_answered = False
         try:
-            return await self._open(inspect)
+            opened = await self._open()
+            is_answered = True
         finally:
-            self._tell_news()
+            self._settle_failures(is_answered=is_answered)
+            if self._record.is_due(self._clock.now_ms()):
+                self._runtime.background.spawn(self._record.tell(self._runtime, self._log))
+        return opened
 
-    async def _open(self, inspect: Inspect[T]) -> T:
+    async def _open(self) -> Opened:
         while True:
             candidate = self._next()
             if candidate is not None:
-                account = self._accounts[candidate.identity]
-                self.label = account.label
                 try:
-                    return await self._ask(candidate, account, inspect)
+                    return await self._ask(candidate)
                 except ProxyError as error:
-                    self._note(candidate, account, error)
+                    self._note(candidate, error)
                 continue
             delay = self._delay_seconds()
             if delay is None:
                 raise self._verdict()
-            self._exchange.log.info("all accounts rest", waiting_ms=int(delay * 1000))
+            self._log.info("all accounts in cooldown", waiting_ms=int(delay * 1000))
             await self._clock.sleep(delay)
             self._rounds += 1
             self._tried.clear()
 
-    def _tell_news(self) -> None:
-        """Lets other isolates know, in the background, of a long rest that this request has led to."""
-        if self._has_news:
-            runtime, log = self._exchange.runtime, self._exchange.log
-            runtime.background.spawn(tell_cooldowns(self._memory, runtime, log))
-
     def _next(self) -> Candidate | None:
-        """The account to ask now; None if all rest or the bounds are reached."""
+        """The account to ask now; None if all are in a cooldown or the bounds are reached."""
         now_ms = self._clock.now_ms()
-        if self._errors and self._is_bound_reached(now_ms):
+        if self._failures and self._is_bound_reached(now_ms):
             return None
         for candidate in self._candidates:
-            self._end_cooldown_if_renewed(candidate, now_ms)
+            if self._accounts[candidate.identity].has_renewed(now_ms):
+                candidate.health.end_credentials_cooldown()
         return choose(
             self._candidates,
             self._memory,
-            conversation=self._conversation,
+            affinity_key=self._exchange.call.affinity_key,
             tried=self._tried,
             now_ms=now_ms,
         )
 
-    def _end_cooldown_if_renewed(self, candidate: Candidate, now_ms: int) -> None:
-        """A dead login that has come back to life need not rest."""
-        rests = candidate.standing.rests
-        rest = rests.get(WHOLE_ACCOUNT)
-        if rest is None or rest.reason != "credentials":
-            return
-        if self._accounts[candidate.identity].has_renewed(now_ms):
-            del rests[WHOLE_ACCOUNT]
-
-    async def _ask(self, candidate: Candidate, account: Account, inspect: Inspect[T]) -> T:
+    async def _ask(self, candidate: Candidate) -> Opened:
         """One account's turn. Raises ProxyError."""
-        standing, model = candidate.standing, candidate.model
+        account, health, model = self._accounts[candidate.identity], candidate.health, candidate.model
         now_ms = self._clock.now_ms()
         others = (other for other in self._candidates if other is not candidate)
         is_last = not any(is_ready(other, self._tried, now_ms) for other in others)
         self._subrequests += 2 if account.settings.kind == "oauth" else 1  # a look into KV, the call
         try:
-            result = await open_on_account(
+            opened = await open_on_account(
                 self._exchange,
-                account,
-                inspect,
+                account.access(model),
                 attempts=1,
                 patience_ms=None if is_last else SHORT_PATIENCE_MS,
             )
         except ProxyError:
             raise
         except BaseException:
-            standing.undecided(model)
+            health.release_probe(model)
             raise
         finally:
-            self._memory.answered(self._conversation)
-        standing.works(model, self._clock.now_ms())
-        return result
+            self._memory.answered(self._exchange.call.affinity_key)
+        health.record_success(model, self._clock.now_ms())
+        return opened
 
-    def _note(self, candidate: Candidate, account: Account, error: ProxyError) -> None:
+    def _note(self, candidate: Candidate, error: ProxyError) -> None:
         """Draws the consequences of an error. Raises it if it is the client's own mistake."""
-        standing, model = candidate.standing, candidate.model
-        now_ms = self._clock.now_ms()
-        if reason_for(error) is None:
+        account, health, model = self._accounts[candidate.identity], candidate.health, candidate.model
+        reason = reason_for(error)
+        if reason is None:
             if error.upstream_status is None:
-                standing.undecided(model)
+                health.release_probe(model)
             else:
-                standing.works(model, now_ms)
+                health.record_success(model, self._clock.now_ms())
             raise error
         self._tried.add(candidate.identity)
-        self._errors[candidate.identity] = error
         if isinstance(error, CredentialsRejected | CredentialsMissing | RefreshPending):
             self._subrequests += REFRESH_COST
             account.note_refusal()
-        rest = standing.fails(error, model, now_ms)
-        if rest is None:
+        counts = reason in LIMITS
+        self._failures[candidate.identity] = _Failure(error, reason, counts)
+        if counts:
+            self._record_failure(candidate, error)
+
+    def _settle_failures(self, *, is_answered: bool) -> None:
+        """Records the failures that did not count at once, if they are about their accounts."""
+        reasons = {failure.reason for failure in self._failures.values()}
+        is_about_accounts = is_answered or len(reasons) > 1
+        for candidate in self._candidates:
+            failure = self._failures.get(candidate.identity)
+            if failure is None or failure.counts:
+                continue
+            if is_about_accounts:
+                self._record_failure(candidate, failure.error)
+            else:
+                candidate.health.release_probe(candidate.model)
+
+    def _record_failure(self, candidate: Candidate, error: ProxyError) -> None:
+        now_ms = self._clock.now_ms()
+        cooldown = candidate.health.record_failure(error, candidate.model, now_ms)
+        if cooldown is None:
             return
-        self._has_news = self._has_news or is_worth_telling(rest, now_ms)
-        self._exchange.log.warning(
-            "account rests",
-            account=account.label,
-            reason=rest.reason,
-            model=model if error.scope == "model" else None,
+        self._record.note(cooldown, now_ms)
+        self._log.warning(
+            "account in cooldown",
+            account=self._accounts[candidate.identity].label,
+            reason=cooldown.reason,
+            model=candidate.model if error.scope == "model" else None,
             upstream_status=error.upstream_status,
-            seconds=(rest.until_ms - now_ms) / 1000,
+            seconds=(cooldown.until_ms - now_ms) / 1000,
         )
 
     def _is_bound_reached(self, now_ms: int) -> bool:
         is_late = now_ms - self._began_ms > RETRY_BUDGET_SECONDS * 1000
         return is_late or self._subrequests >= SUBREQUEST_BUDGET
 
+    def _cooldown_of(self, candidate: Candidate, now_ms: int) -> Cooldown | None:
+        """What keeps this request from an account: the cooldown that it is in, or that it has earned."""
+        failure = self._failures.get(candidate.identity)
+        if failure is not None and not failure.counts and candidate.identity in self._tried:
+            return cooldown_after(failure.error, None, now_ms)
+        return candidate.health.cooldown_for(candidate.model, now_ms)
+
     def _delay_seconds(self) -> float | None:
         """How long to wait for an account that is due soon; None if there is none worth waiting for."""
         now_ms = self._clock.now_ms()
-        if self._rounds >= self._exchange.settings.upstream_attempts or self._is_bound_reached(now_ms):
+        if self._rounds >= ATTEMPTS or self._is_bound_reached(now_ms):
             return None
         free_ms = FOREVER_MS
         for candidate in self._candidates:
-            rest = candidate.standing.cooldown_for(candidate.model, now_ms)
-            error = self._errors.get(candidate.identity)
-            if rest is not None and RULES[rest.reason].recovers and (error is None or is_passing(error)):
-                free_ms = min(free_ms, rest.free_ms())
-        delay = (free_ms - now_ms) / 1000 + JITTER_SECONDS * self._exchange.runtime.random()
+            cooldown = self._cooldown_of(candidate, now_ms)
+            failure = self._failures.get(candidate.identity)
+            may_pass = failure is None or is_passing(failure.error)
+            if cooldown is not None and RULES[cooldown.reason].recovers and may_pass:
+                free_ms = min(free_ms, cooldown.free_ms())
+        delay = (free_ms - now_ms) / 1000 + JITTER_SECONDS * self._runtime.random()
         elapsed = (now_ms - self._began_ms) / 1000
         is_too_long = delay > MAX_RETRY_WAIT_SECONDS or elapsed + delay > RETRY_BUDGET_SECONDS
         return None if is_too_long else delay
@@ -200,19 +232,18 @@ class SeveralAccounts:
     def _verdict(self) -> ProxyError:
         """What the client is told: the account that is due first decides."""
         now_ms = self._clock.now_ms()
-        found = due_first(self._candidates, now_ms)
-        if found is None:  # the last rest has ended this very moment
-            last = list(self._errors.values())[-1:]
-            return last[0] if last else UpstreamUnavailable("Try again now.", retry_after_seconds=1)
-        candidate, rest = found
-        error = self._errors.get(candidate.identity)
-        if error is None or reason_for(error) != rest.reason:
-            return error_for(rest, now_ms)
-        if error.retry_after_seconds is not None and rest.back_ms != FOREVER_MS:
-            error.retry_after_seconds = max(1.0, (rest.back_ms - now_ms) / 1000)
-        return error
-
-
-def _candidate(account: Account, model: str, memory: AccountsMemory) -> Candidate:
-    identity = account.settings.identity
-    return Candidate(identity, account.settings.priority, model, memory.standing(identity))
+        found = due_first(
+            (candidate, cooldown)
+            for candidate in self._candidates
+            if (cooldown := self._cooldown_of(candidate, now_ms)) is not None
+        )
+        if found is None:  # the last cooldown has ended this very moment
+            last = list(self._failures.values())[-1:]
+            return last[0].error if last else UpstreamUnavailable("Try again now.", retry_after_seconds=1)
+        candidate, cooldown = found
+        failure = self._failures.get(candidate.identity)
+        if failure is None or failure.reason != cooldown.reason:
+            return error_for(cooldown, now_ms)
+        if failure.error.retry_after_seconds is not None and cooldown.back_ms != FOREVER_MS:
+            failure.error.retry_after_seconds = max(1.0, (cooldown.back_ms - now_ms) / 1000)
+        return failure.error

@@ -10,10 +10,10 @@ from qwen_worker.accounts.cooldowns import Cooldown, cooldown_after
 from qwen_worker.errors import ProxyError
 
 WHOLE_ACCOUNT = ""
-"""The place of a rest that is not about one model."""
+"""The place of a cooldown that is not about one model."""
 
 MOST_MODELS = 50
-"""Rests for more models than these push the oldest ones out: names of models come from clients."""
+"""Cooldowns for more models than these push the oldest ones out: names of models come from clients."""
 
 MOST_CONVERSATIONS = 1000
 
@@ -37,101 +37,109 @@ class Conversation:
 
 
 class AccountHealth:
-    """One account: when its turn was last, and its rests by model (`WHOLE_ACCOUNT` for all)."""
+    """One account: when its turn was last, and its cooldowns by model (`WHOLE_ACCOUNT` for all)."""
 
-    __slots__ = ("last_turn", "rests")
+    __slots__ = ("cooldowns", "last_turn")
 
     def __init__(self) -> None:
         self.last_turn = 0
-        self.rests: dict[str, Cooldown] = {}
+        self.cooldowns: dict[str, Cooldown] = {}
 
     def cooldown_for(self, model: str, now_ms: int) -> Cooldown | None:
-        """The rest that keeps requests for the model away for the longest time; None if there is none."""
-        if not self.rests:
+        """The cooldown that keeps requests for the model away for the longest time; None if there is none."""
+        if not self.cooldowns:
             return None
         found: Cooldown | None = None
         for place in (WHOLE_ACCOUNT, model):
-            rest = self.rests.get(place)
-            if rest is None or not rest.keeps_away(now_ms):
+            cooldown = self.cooldowns.get(place)
+            if cooldown is None or not cooldown.keeps_away(now_ms):
                 continue
-            if found is None or found.free_ms() < rest.free_ms():
-                found = rest
+            if found is None or found.free_ms() < cooldown.free_ms():
+                found = cooldown
         return found
 
     def describe(self, now_ms: int) -> dict[str, dict[str, Any]]:
-        """The rests that go on, by place: why, and for how many seconds more."""
+        """The cooldowns that go on, by place: why, and for how many seconds more."""
         return {
-            place: {"reason": rest.reason, "seconds_left": max(0, rest.free_ms() - now_ms) // 1000}
-            for place, rest in self.rests.items()
-            if rest.keeps_away(now_ms)
+            place: {"reason": cooldown.reason, "seconds_left": max(0, cooldown.free_ms() - now_ms) // 1000}
+            for place, cooldown in self.cooldowns.items()
+            if cooldown.keeps_away(now_ms)
         }
 
     def begin(self, model: str, now_ms: int) -> None:
-        """A request goes to this account; after a rest it is the one that tries it."""
+        """A request goes to this account; after a cooldown it is the one that tries it."""
         for place in (WHOLE_ACCOUNT, model):
-            rest = self.rests.get(place)
-            if rest is not None:
-                self.rests[place] = rest.tried(now_ms)
+            cooldown = self.cooldowns.get(place)
+            if cooldown is not None:
+                self.cooldowns[place] = cooldown.tried(now_ms)
 
-    def works(self, model: str, now_ms: int) -> None:
-        """Qwen has answered: rests that are over are forgotten.
+    def recall(self, cooldowns: dict[str, Cooldown]) -> None:
+        """Takes over cooldowns by model that another isolate has found out, where this one knows of none."""
+        for place, cooldown in cooldowns.items():
+            self.cooldowns.setdefault(place, cooldown)
+
+    def end_credentials_cooldown(self) -> None:
+        """A dead login has come back to life."""
+        cooldown = self.cooldowns.get(WHOLE_ACCOUNT)
+        if cooldown is not None and cooldown.reason == "credentials":
+            del self.cooldowns[WHOLE_ACCOUNT]
+
+    def record_success(self, model: str, now_ms: int) -> None:
+        """Qwen has answered: cooldowns that are over are forgotten.
 
         One that still goes on stays: the answer is to a request from before it.
         """
         for place in (WHOLE_ACCOUNT, model):
-            rest = self.rests.get(place)
-            if rest is not None and now_ms >= rest.until_ms:
-                del self.rests[place]
+            cooldown = self.cooldowns.get(place)
+            if cooldown is not None and now_ms >= cooldown.until_ms:
+                del self.cooldowns[place]
 
-    def undecided(self, model: str) -> None:
+    def release_probe(self, model: str) -> None:
         """The request has ended without a word from Qwen: another one may try."""
         for place in (WHOLE_ACCOUNT, model):
-            rest = self.rests.get(place)
-            if rest is not None:
-                self.rests[place] = rest._replace(probing_until_ms=0)
+            cooldown = self.cooldowns.get(place)
+            if cooldown is not None:
+                self.cooldowns[place] = cooldown._replace(probing_until_ms=0)
 
-    def fails(self, error: ProxyError, model: str, now_ms: int) -> Cooldown | None:
-        """Puts the account, or the model there, to rest if the error calls for it; returns the new rest."""
+    def record_failure(self, error: ProxyError, model: str, now_ms: int) -> Cooldown | None:
+        """Begins and returns the cooldown that the error calls for: of the account, or of the model there."""
         place = model if error.scope == "model" else WHOLE_ACCOUNT
-        previous = self.rests.pop(place, None)
-        rest = cooldown_after(error, previous, now_ms)
-        self.undecided(model)
-        if rest is None:
+        previous = self.cooldowns.pop(place, None)
+        cooldown = cooldown_after(error, previous, now_ms)
+        self.release_probe(model)
+        if cooldown is None:
             return None
-        self.rests[place] = rest
-        if len(self.rests) > MOST_MODELS:
-            del self.rests[next(name for name in self.rests if name != WHOLE_ACCOUNT)]
-        return rest if rest is not previous else None
+        self.cooldowns[place] = cooldown
+        if len(self.cooldowns) > MOST_MODELS:
+            del self.cooldowns[next(name for name in self.cooldowns if name != WHOLE_ACCOUNT)]
+        return cooldown if cooldown is not previous else None
 
 
 class AccountsMemory:
-    """Everything that the isolate remembers. Outlives a new reading of the settings.
+    """What the isolate remembers of its accounts. Outlives a new reading of the settings.
 
-    An account is found by the fingerprint of its secret, so it takes its rests along to another variable, and
-    a changed secret starts without any.
+    An account is found by the fingerprint of its secret and of where it calls, so it takes its cooldowns
+    along to another variable, and a changed secret or base URL starts without any.
     """
 
-    __slots__ = ("_conversations", "_standings", "_turn", "record_read", "record_written_ms")
+    __slots__ = ("_conversations", "_health", "_turn")
 
     def __init__(self) -> None:
-        self._standings: dict[str, AccountHealth] = {}
+        self._health: dict[str, AccountHealth] = {}
         self._conversations: dict[int, Conversation] = {}
         self._turn = 0
-        self.record_read = False
-        """Whether KV's record of rests has been asked for."""
-        self.record_written_ms = 0
 
-    def standing(self, identity: str) -> AccountHealth:
-        """The standing of the account with this identity."""
-        standing = self._standings.get(identity)
-        if standing is None:
-            standing = self._standings[identity] = AccountHealth()
-        return standing
+    def health(self, identity: str) -> AccountHealth:
+        """The health of the account with this identity."""
+        health = self._health.get(identity)
+        if health is None:
+            health = self._health[identity] = AccountHealth()
+        return health
 
-    def take_turn(self, standing: AccountHealth) -> None:
+    def take_turn(self, health: AccountHealth) -> None:
         """Notes that it is this account's turn now."""
         self._turn += 1
-        standing.last_turn = self._turn
+        health.last_turn = self._turn
 
     def conversation(self, key: int) -> Conversation | None:
         """What is remembered of a conversation."""
@@ -153,10 +161,10 @@ class AccountsMemory:
         if conversation is not None and conversation.waiting:
             conversation.waiting -= 1
 
-    def rests(self) -> list[tuple[str, str, Cooldown]]:
-        """All rests, as (identity, place, rest)."""
+    def cooldowns(self) -> list[tuple[str, str, Cooldown]]:
+        """All cooldowns, as (identity, place, cooldown)."""
         return [
-            (identity, place, rest)
-            for identity, standing in self._standings.items()
-            for place, rest in standing.rests.items()
+            (identity, place, cooldown)
+            for identity, health in self._health.items()
+            for place, cooldown in health.cooldowns.items()
         ]

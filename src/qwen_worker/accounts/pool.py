@@ -1,7 +1,7 @@
 """The accounts under one reading of the settings: each with its configuration and its credentials.
 
-What only several accounts need (turns, rests, their record) is imported where there are several, what only a
-login needs where there is one.
+What only several accounts need (turns, cooldowns, their record) is imported where there are several, what
+only a login needs where there is one.
 """
 
 from typing import TYPE_CHECKING
@@ -13,28 +13,40 @@ from qwen_worker.errors import NotFound
 from qwen_worker.log import Log
 from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
+from qwen_worker.upstream.attempts import AccountAccess
+from qwen_worker.upstream.call import Ways
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
-    from qwen_worker.accounts.health import AccountsMemory
+    from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
+
+REFRESH_LEAD_SECONDS = 1800.0
+"""How long before its expiry a token is refreshed in the background."""
 
 
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "settings", "source")
+    __slots__ = ("_refused_stage", "health_id", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: "CredentialSource") -> None:
+    def __init__(self, settings: AccountSettings, source: "CredentialSource", health_id: str) -> None:
         self.settings = settings
         self.source = source
+        self.health_id = health_id
+        """By what its cooldowns are found: another one if its secret or its base URL changes."""
         self._refused_stage: object = None
 
     @property
     def label(self) -> str:
         """Its name in the log and on /health."""
         return self.settings.label
+
+    def access(self, model: str) -> AccountAccess:
+        """What a call for a model needs of it; `model` is the name that it has there."""
+        ways = Ways(self.settings.responses, self.settings.messages)
+        return AccountAccess(self.settings.label, self.source, model, ways)
 
     def serves(self, asked: str, resolved: str) -> bool:
         """Whether it may be asked for a model, under the client's name or the one that Qwen knows."""
@@ -50,31 +62,34 @@ class Account:
         return self.source.has_renewed(self._refused_stage, now_ms)
 
 
+ServingAccount = tuple[Account, str]
+"""An account that serves a model, and the name that the model has there."""
+
+
 class AccountPool:
-    """All accounts. `credentials` and `memory` are what the isolate remembers of them; without a `memory`,
+    """All accounts. `credentials` and `record` are what the isolate remembers of them; without a `record`,
     several accounts begin with a fresh one.
     """
 
     def __init__(
-        self, settings: Settings, credentials: "CredentialState", memory: "AccountsMemory | None" = None
+        self, settings: Settings, credentials: "CredentialState", record: "CooldownRecord | None" = None
     ) -> None:
         is_alone = sum(account.login is not None for account in settings.accounts) == 1
+        are_several = len(settings.accounts) > 1
         self.accounts = tuple(
-            Account(account, _source(account, settings, credentials, is_alone))
+            Account(
+                account,
+                _source(account, settings, credentials, is_alone),
+                _health_id(account, settings) if are_several else account.identity,
+            )
             for account in settings.accounts
         )
         self._settings = settings
-        self.memory = (memory or _new_memory()) if len(self.accounts) > 1 else None
-        """The turns and rests of the accounts; None where there is only one."""
+        self.record = (record or _new_record()) if are_several else None
+        """The turns and cooldowns of the accounts; None where there is only one."""
 
-    def only_account(self, model: str | None) -> Account:
-        """The account, where there is one. Raises NotFound if it is not for this model."""
-        account = self.accounts[0]
-        return self.serving(model)[0][0] if account.settings.models else account
-
-    def serving(self, model: str | None) -> list[tuple[Account, str]]:
-        """The accounts that may be asked for a model, by the client's name for it (None: the default model),
-        with the name that it has there.
+    def serving(self, model: str | None) -> list[ServingAccount]:
+        """The accounts that may be asked for a model, by the client's name for it (None: the default model).
 
         Raises NotFound if there is none.
         """
@@ -99,9 +114,11 @@ class AccountPool:
         return found
 
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does for all logins. Never raises."""
+        """What the cron trigger does: keeps the logins fresh, tells of cooldowns. Never raises."""
         for account in self.accounts:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
+        if self.record is not None:
+            await self.record.tell(runtime, log)
 
 
 def record_key(account: AccountSettings) -> str:
@@ -111,10 +128,17 @@ def record_key(account: AccountSettings) -> str:
     return RECORD_KEY if account.is_main_login else account_key(account.identity)
 
 
-def _new_memory() -> "AccountsMemory":
+def _health_id(account: AccountSettings, settings: Settings) -> str:
+    from qwen_worker.fingerprint import fingerprint
+
+    return fingerprint(account.identity, account.base_url or settings.base_url or "")
+
+
+def _new_record() -> "CooldownRecord":
+    from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.accounts.health import AccountsMemory
 
-    return AccountsMemory()
+    return CooldownRecord(AccountsMemory())
 
 
 def _source(
@@ -133,6 +157,6 @@ def _source(
         oauth_base_url=settings.oauth_base_url,
         base_url=account.base_url,
         fallback_base_url=settings.base_url,
-        lead_seconds=settings.refresh_lead_seconds,
+        lead_seconds=REFRESH_LEAD_SECONDS,
         is_alone=is_alone,
     )

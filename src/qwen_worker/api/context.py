@@ -1,17 +1,12 @@
-"""What every route handler is given, and what it returns."""
+"""What every route handler is given."""
 
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.config.settings import Settings
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import InboundRequest, Response, Runtime
-
-if TYPE_CHECKING:
-    from qwen_worker.streams.relay import StreamedCompletion
-
-Answer: TypeAlias = "Response | StreamedCompletion"
-"""A whole response, or one that is still to be opened and goes on for a while."""
+from qwen_worker.platform.ports import InboundRequest, Respond, Runtime
+from qwen_worker.upstream.error_reader import ErrorReader
 
 
 class Context(NamedTuple):
@@ -19,9 +14,14 @@ class Context(NamedTuple):
 
     request: InboundRequest
     request_id: str
+    argument: str
+    """What stands in the path for the name in braces, percent-encoded; empty where there is none."""
     settings: Settings
     pool: AccountPool
     runtime: Runtime
     log: Log
+    errors: ErrorReader
+    respond: Respond
+    """Begins the response. Each handler calls it once, or raises ProxyError before that."""
     started_ms: int
     """When this isolate served its first request, in milliseconds since the Unix epoch."""

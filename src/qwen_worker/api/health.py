@@ -1,28 +1,21 @@
 """GET /health and GET /."""
 
-import json
 from typing import Any
 
 from qwen_worker.accounts.overview import describe_accounts
 from qwen_worker.api.context import Context
+from qwen_worker.api.json_response import json_response
 from qwen_worker.auth import check_client_key
 from qwen_worker.errors import InvalidApiKey
-from qwen_worker.platform.ports import Response
 from qwen_worker.version import __version__
 
-ENDPOINTS = (
-    "POST /v1/chat/completions",
-    "GET /v1/models",
-    "GET /v1/models/{id}",
-    "GET /health",
-)
 
-
-async def health(context: Context) -> Response:
+async def health(context: Context) -> None:
     """Open to anyone: status, uptime of this isolate in whole seconds, version.
 
     With a valid client key (or when none is configured) it adds what an operator needs about the accounts,
-    never a token or a part of one; `credentials` are those of the only account. Broken configuration makes
+    never a token or a part of one; `credentials` are those of the only account; `notices` tell which
+    variables are no longer used and what was mended in others. Broken configuration makes
     the status `degraded`, with the reasons.
     """
     now_ms = context.runtime.clock.now_ms()
@@ -37,22 +30,24 @@ async def health(context: Context) -> Response:
     if reasons:
         body["reasons"] = reasons
     if _is_operator(context):
+        if context.settings.notices:
+            body["notices"] = [str(notice) for notice in context.settings.notices]
         body["accounts"] = await describe_accounts(context.pool, context.runtime, context.log)
         if len(body["accounts"]) == 1:
             body["credentials"] = body["accounts"][0]["credentials"]
-    return Response(200, {"content-type": "application/json", "cache-control": "no-store"}, json.dumps(body))
+    context.respond(json_response(body, cache_control="no-store"))
 
 
-async def welcome(context: Context) -> Response:
+async def welcome(context: Context, endpoints: list[str]) -> None:
     """Tells a person who opens the URL what this is."""
     body = {
         "name": "qwen-worker",
         "version": __version__,
         "description": "OpenAI-compatible gateway to Qwen. Use this URL followed by /v1 as the base URL.",
-        "endpoints": ENDPOINTS,
+        "endpoints": endpoints,
         "authentication": "Authorization: Bearer <key>" if context.settings.client_keys else "none",
     }
-    return Response(200, {"content-type": "application/json"}, json.dumps(body, indent=2))
+    context.respond(json_response(body, indent=2))
 
 
 def _is_operator(context: Context) -> bool:

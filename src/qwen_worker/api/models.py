@@ -1,22 +1,21 @@
 """GET /v1/models and GET /v1/models/{id}."""
 
-import json
 from urllib.parse import unquote
 
 from qwen_worker.api.context import Context
+from qwen_worker.api.json_response import json_response
 from qwen_worker.models import catalogue, find_model
-from qwen_worker.platform.ports import Response
-
-JSON_HEADERS = {"content-type": "application/json"}
 
 
-async def list_models(context: Context) -> Response:
+async def list_models(context: Context) -> None:
     """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`."""
-    body = json.dumps({"object": "list", "data": catalogue(context.settings)})
-    return Response(200, dict(JSON_HEADERS), body)
+    settings = context.settings
+    listed = catalogue(settings.models, settings.model_aliases)
+    context.respond(json_response({"object": "list", "data": listed}))
 
 
-async def retrieve_model(context: Context, encoded_id: str) -> Response:
+async def retrieve_model(context: Context) -> None:
     """One entry of the catalogue; the id may hold an encoded slash. Raises NotFound (model_not_found)."""
-    model = find_model(context.settings, unquote(encoded_id))
-    return Response(200, dict(JSON_HEADERS), json.dumps(model))
+    settings = context.settings
+    model = find_model(unquote(context.argument), settings.models, settings.model_aliases)
+    context.respond(json_response(model))

@@ -1,74 +1,161 @@
-"""Which handler answers which path, and with which methods."""
+"""Which handler answers which path and method; the one list of endpoints."""
 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from qwen_worker.api.chat.handler import chat_completions
-from qwen_worker.api.context import Answer, Context
+from qwen_worker.api.context import Context
 from qwen_worker.api.models import list_models, retrieve_model
-from qwen_worker.platform.ports import Response
+from qwen_worker.api.openai_errors import openai_error_body
+from qwen_worker.errors import ProxyError
 
-Handler = Callable[[Context], Awaitable[Answer]]
+Handler = Callable[[Context], Awaitable[None]]
+
+ErrorBody = Callable[[ProxyError, str], str]
+"""Renders an error and the request's id as the body of a response."""
+
+
+async def _welcome(context: Context) -> None:
+    from qwen_worker.api.health import welcome
+
+    await welcome(context, endpoint_names())
+
+
+async def _health(context: Context) -> None:
+    from qwen_worker.api.health import health
+
+    await health(context)
+
+
+async def _create_response(context: Context) -> None:
+    from qwen_worker.api.responses.handler import create_response
+
+    await create_response(context)
+
+
+async def _no_websocket(context: Context) -> None:
+    from qwen_worker.api.responses.handler import refuse_websocket
+
+    await refuse_websocket(context)
+
+
+async def _stored_response(context: Context) -> None:
+    from qwen_worker.api.responses.handler import stored_response
+
+    await stored_response(context)
+
+
+async def _create_message(context: Context) -> None:
+    from qwen_worker.api.messages.handler import create_message
+
+    await create_message(context)
+
+
+async def _count_tokens(context: Context) -> None:
+    from qwen_worker.api.messages.count_handler import count_tokens
+
+    await count_tokens(context)
+
+
+def _anthropic_error_body(error: ProxyError, request_id: str) -> str:
+    from qwen_worker.api.messages.errors import error_body
+
+    return error_body(error, request_id)
+
+
+class Endpoint(NamedTuple):
+    """A method on a path. Paths under `/v1` are answered without it too."""
+
+    method: str
+    path: str
+    """May end in a name in braces, for whatever follows."""
+    handler: Handler
+    needs_key: bool = True
+    error_body: ErrorBody = openai_error_body
+    request_id_header: str | None = None
+    """Where the API's clients look for the request's id, beside `x-request-id`."""
+    is_listed: bool = True
+    """Whether the list of what this gateway has names it."""
+
+
+ENDPOINTS = (
+    Endpoint("POST", "/v1/chat/completions", chat_completions),
+    Endpoint("POST", "/v1/responses", _create_response),
+    Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
+    Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("POST", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("DELETE", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id"),
+    Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
+    Endpoint("GET", "/v1/models", list_models),
+    Endpoint("GET", "/v1/models/{id}", retrieve_model),
+    Endpoint("GET", "/health", _health, needs_key=False),
+    Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
+)
 
 
 class Route(NamedTuple):
-    """A path's handler. `method` is the one it answers; GET routes answer HEAD too."""
+    """What a path leads to: its endpoints by method, and what stands for the name in braces."""
 
-    method: str
-    handler: Handler
-    needs_key: bool
+    endpoints: dict[str, Endpoint]
+    argument: str = ""
 
     @property
     def allow(self) -> str:
         """The value of the Allow header."""
-        return "GET, HEAD, OPTIONS" if self.method == "GET" else f"{self.method}, OPTIONS"
+        methods = [*self.endpoints]
+        if "GET" in methods:
+            methods.insert(methods.index("GET") + 1, "HEAD")
+        return ", ".join((*methods, "OPTIONS"))
 
-    def answers(self, method: str) -> bool:
-        """Whether the handler is made for this method."""
-        return method == self.method or (method == "HEAD" and self.method == "GET")
+    @property
+    def needs_key(self) -> bool:
+        """Whether one must have a key even to be told that a method is wrong."""
+        return any(endpoint.needs_key for endpoint in self.endpoints.values())
+
+    @property
+    def error_body(self) -> ErrorBody:
+        """How the API of this path renders an error."""
+        return next(iter(self.endpoints.values())).error_body
+
+    @property
+    def request_id_header(self) -> str | None:
+        """Where else the API of this path tells the request's id."""
+        return next(iter(self.endpoints.values())).request_id_header
+
+    def endpoint(self, method: str) -> Endpoint | None:
+        """The endpoint for a method; GET endpoints answer HEAD too."""
+        return self.endpoints.get("GET" if method == "HEAD" and "HEAD" not in self.endpoints else method)
 
 
-async def _welcome(context: Context) -> Response:
-    from qwen_worker.api.health import welcome
-
-    return await welcome(context)
-
-
-async def _health(context: Context) -> Response:
-    from qwen_worker.api.health import health
-
-    return await health(context)
+def _by_path() -> tuple[dict[str, dict[str, Endpoint]], dict[str, dict[str, Endpoint]]]:
+    """The endpoints by path without `/v1`, and those with a name in braces by what precedes it."""
+    exact: dict[str, dict[str, Endpoint]] = {}
+    prefixes: dict[str, dict[str, Endpoint]] = {}
+    for endpoint in ENDPOINTS:
+        path, brace, _ = endpoint.path.removeprefix("/v1").partition("{")
+        (prefixes if brace else exact).setdefault(path, {})[endpoint.method] = endpoint
+    return exact, prefixes
 
 
-_ROUTES = {
-    "/": Route("GET", _welcome, needs_key=False),
-    "/health": Route("GET", _health, needs_key=False),
-    "/chat/completions": Route("POST", chat_completions, needs_key=True),
-    "/models": Route("GET", list_models, needs_key=True),
-}
+_EXACT, _PREFIXES = _by_path()
 _V1_HAS_NO = ("/", "/health")
 
 
 def find_route(path: str) -> Route | None:
     """The route of a percent-encoded path, with or without `/v1`, a trailing slash or doubled slashes."""
     path = normalise(path)
-    route = _ROUTES.get(path)
-    if route is not None:
-        return route
+    endpoints = _EXACT.get(path)
+    if endpoints is not None:
+        return Route(endpoints)
     if path.startswith("/v1/"):
         path = path[3:]
-        if path in _V1_HAS_NO:
-            return None
-        route = _ROUTES.get(path)
-        if route is not None:
-            return route
-    if path.startswith("/models/"):
-        encoded_id = path[8:]
-
-        async def retrieve(context: Context) -> Response:
-            return await retrieve_model(context, encoded_id)
-
-        return Route("GET", retrieve, needs_key=True)
+        endpoints = None if path in _V1_HAS_NO else _EXACT.get(path)
+        if endpoints is not None:
+            return Route(endpoints)
+    for prefix, endpoints in _PREFIXES.items():
+        if path.startswith(prefix):
+            return Route(endpoints, path[len(prefix) :])
     return None
 
 
@@ -83,3 +170,8 @@ def normalise(path: str) -> str:
     while "//" in path:
         path = path.replace("//", "/")
     return path.rstrip("/") or "/"
+
+
+def endpoint_names() -> list[str]:
+    """The endpoints as a person reads them: `POST /v1/chat/completions`."""
+    return [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS if endpoint.is_listed]

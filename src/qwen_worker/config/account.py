@@ -7,9 +7,11 @@ if TYPE_CHECKING:
 
 Kind = Literal["oauth", "api_key"]
 
-PREFERRED_PRIORITY = 10
-OTHER_PRIORITY = 20
-"""The default priorities of the kind that QWEN_CREDENTIAL names and of the other one."""
+Way = Literal["native", "bridged"]
+"""The host's own API, or one made of its chat completions."""
+
+DEFAULT_PRIORITIES: dict[Kind, int] = {"api_key": 10, "oauth": 20}
+"""Keys are used before logins where no priority says otherwise."""
 
 
 class AccountSettings(NamedTuple):
@@ -28,6 +30,10 @@ class AccountSettings(NamedTuple):
     """The base URL of its own, without trailing slash."""
     login: "OAuthToken | None" = None
     api_key: str | None = None
+    responses: Way = "bridged"
+    """How it is asked for Responses: through chat completions, or the host's own API."""
+    messages: Way | None = None
+    """How it is asked for Messages; None: natively where the host is known to speak it."""
     is_main_login: bool = True
     """Whether it is the first login of QWEN_CLI_AUTH, or the one in KV."""
 
@@ -35,7 +41,7 @@ class AccountSettings(NamedTuple):
         return f"AccountSettings(kind={self.kind!r}, label={self.label!r}, priority={self.priority})"
 
 
-KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", OTHER_PRIORITY)
+KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", DEFAULT_PRIORITIES["oauth"])
 """A login that is in KV, and in no variable."""
 
 

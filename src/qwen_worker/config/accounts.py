@@ -10,11 +10,11 @@ and nothing else, is read here. What all else needs is in `descriptions`, loaded
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qwen_worker.config.account import PREFERRED_PRIORITY, AccountSettings, Kind, is_bare_key
-from qwen_worker.config.text import printable_text
+from qwen_worker.config.account import DEFAULT_PRIORITIES, AccountSettings, is_bare_key
+from qwen_worker.config.text import api_key_text
 
 if TYPE_CHECKING:
-    from qwen_worker.config.descriptions import Report
+    from qwen_worker.config.descriptions import Mended, Report
 
 HIGHEST_NUMBER = 20
 """The last of the numbered variables that is looked for."""
@@ -23,12 +23,11 @@ Get = Callable[[str], str | None]
 """Looks up a variable; None if it is not set or blank."""
 
 
-def read_accounts(get: Get, report: "Report", *, prefer: Kind) -> tuple[AccountSettings, ...]:
+def read_accounts(get: Get, report: "Report", mended: "Mended") -> tuple[AccountSettings, ...]:
     """Every account that can be used, the logins first, in the order of the variables.
 
-    What is wrong with the others goes to `report`. It is fatal when the only accounts are keys that cannot be
-    used. Without a login among the variables there may be one in KV: it is asked if there is no key, or if
-    logins are preferred.
+    What is wrong with the others goes to `report`, what was mended to `mended`. It is fatal when the only
+    accounts are keys that cannot be used. Without any account among the variables there may be a login in KV.
     """
     given: dict[str, str] = {}
     for variable in ("QWEN_CLI_AUTH", "QWEN_API_KEY"):
@@ -37,10 +36,11 @@ def read_accounts(get: Get, report: "Report", *, prefer: Kind) -> tuple[AccountS
             if text is not None:
                 given[name] = text
     text = given.get("QWEN_API_KEY")
-    if text is not None and len(given) == 1 and prefer == "api_key" and is_bare_key(text):
-        key = printable_text(text)
+    if text is not None and len(given) == 1 and is_bare_key(text):
+        key = api_key_text(text)
         if key is not None:
-            return (AccountSettings("api_key", "QWEN_API_KEY", "key", PREFERRED_PRIORITY, api_key=key),)
+            priority = DEFAULT_PRIORITIES["api_key"]
+            return (AccountSettings("api_key", "QWEN_API_KEY", "key", priority, api_key=key),)
     from qwen_worker.config.descriptions import described_accounts
 
-    return described_accounts(given, report, prefer=prefer)
+    return described_accounts(given, report, mended)

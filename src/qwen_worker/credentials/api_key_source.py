@@ -9,7 +9,7 @@ from qwen_worker.platform.ports import Runtime
 
 KEY_REJECTED_MESSAGE = (
     "Qwen refuses the key in QWEN_API_KEY. Key and host must belong together: the operator must set "
-    "OPENAI_BASE_URL to the host that has issued this key, or replace the key."
+    "QWEN_BASE_URL to the host that has issued this key, or replace the key."
 )
 
 

@@ -6,13 +6,13 @@ the spent one is dead. A dead one is a 400 or 401 with an OAuth error; 429, 5xx 
 with any status) pass.
 """
 
-import json
 import math
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from qwen_worker.config.login import OAuthToken, usable_resource_url
 from qwen_worker.config.text import printable_text
+from qwen_worker.json_text import parse_object
 from qwen_worker.platform.ports import Fetcher, FetchError, FetchTimeout, OutboundRequest
 from qwen_worker.qwen_code import USER_AGENT
 
@@ -86,7 +86,7 @@ def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken
     `retry_after` is the header's value; only its form in seconds is understood. `now_ms` is the time of the
     request, so that the new expiry errs on the early side.
     """
-    answer = _json_object(body)
+    answer = parse_object(body)
     if answer is None:
         return PassingFault(f"HTTP {status} without a JSON object", _seconds(retry_after))
     error = answer.get("error")
@@ -150,11 +150,3 @@ def _number(value: Any) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
-
-
-def _json_object(text: str) -> dict[str, Any] | None:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

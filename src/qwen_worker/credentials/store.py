@@ -20,6 +20,7 @@ import json
 from typing import NamedTuple
 
 from qwen_worker.config.login import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.json_text import JsonTextError, parse
 from qwen_worker.platform.ports import KeyValueStore
 
 RECORD_KEY = "qwen_oauth_credentials"
@@ -131,11 +132,11 @@ def _parsed(text: str | None) -> StoredLogin | None:
     if text is None:
         return None
     try:
-        value = json.loads(text)
+        value = parse(text)
         token = oauth_token_from(value)
     except CredentialFormatError as error:
         raise CorruptRecord(str(error)) from None
-    except (ValueError, RecursionError):
+    except JsonTextError:
         raise CorruptRecord("expected a JSON object") from None
     refreshed_at = value.get("refreshed_at")
     descends_from = value.get("secret_fingerprint")

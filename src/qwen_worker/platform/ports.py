@@ -9,8 +9,10 @@ Times are integers in milliseconds since the Unix epoch where a name ends in `_m
 where it ends in `_seconds`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+
+from qwen_worker.platform.outbound import OutboundRequest as OutboundRequest
 
 if TYPE_CHECKING:
     from qwen_worker.platform.protocols import Background as Background
@@ -58,25 +60,16 @@ class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
 
 
-class OutboundRequest(NamedTuple):
-    """A request to Qwen. `body` is sent as it is (UTF-8 bytes)."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None = None
-
-
-RELAYED_PIECE_BYTES = 131_072
-"""The largest piece that `Pipe.relayed` returns."""
+TRANSLATE_SECONDS = 0.1
+"""How long `Pipe.translate` gathers what comes before it has it translated."""
 
 
 class Response(NamedTuple):
-    """What goes back to the client. `body` is text, or an upstream body passed on natively."""
+    """What goes back to the client. `body` is text, bytes, or a stream in the runtime's own form."""
 
     status: int
     headers: dict[str, str]
-    body: str | ByteStream | None = None
+    body: str | bytes | ByteStream | None = None
 
 
 Respond = Callable[[Response], None]

@@ -9,7 +9,7 @@ where it ends in `_seconds`.
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from qwen_worker.platform.ports import OutboundRequest
+from qwen_worker.platform.outbound import OutboundRequest
 
 
 class Timer(Protocol):
@@ -71,8 +71,13 @@ class BodyReader(Protocol):
 class Pipe(Protocol):
     """The body of a response to the client, written by us and by the runtime's native relaying.
 
-    A client that goes away takes the whole request with it: whoever waits here is never resumed.
+    Comments may be written first. Then `relay` or `translate`, once, and when that has returned or raised,
+    what ends the stream may be written. A client that goes away takes the whole request with it: whoever
+    waits here is never resumed.
     """
+
+    heard: int
+    """How many bytes of the source are known to have come; rises while `relay` or `translate` runs."""
 
     @property
     def readable(self) -> ByteStream:
@@ -80,28 +85,47 @@ class Pipe(Protocol):
         ...
 
     async def write(self, data: bytes) -> None:
-        """Sends `data`; returns when the runtime has taken it. Not while `relay` runs."""
+        """Sends `data`; returns when the runtime has taken it. Not while `relay` or `translate` runs."""
         ...
 
-    def relay(self, source: BodyReader, head: bytes) -> Coroutine[Any, Any, None]:
+    def relay(
+        self,
+        source: BodyReader,
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> Coroutine[Any, Any, None]:
         """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
-        the source, when the pipe is still open.
+        the source.
+
+        `seen` is given the bytes that went through, `head` too: after each `look`, and all that are left
+        before this returns or raises; None: nothing is kept for it. `is_over` tells whether what was seen is
+        all that there can be.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled.
         """
         ...
 
-    async def relayed(self) -> bytes:
-        """What was relayed since the last call, one piece at a time: a piece of RELAYED_PIECE_BYTES means
-        that there may be more. Waits until there is something; may be cancelled then, and called again.
+    def translate(
+        self, source: BodyReader, head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> Coroutine[Any, Any, None]:
+        """Sends `feed(head)` at once, then what `feed` makes of the rest of `source`; to be awaited, until
+        the end of the source or of what is wanted of it (`is_over`). What is left of `source` then is the
+        caller's to cancel.
 
-        Observing is native too; what is not asked for is held in memory. Empty when there is no more to come,
-        which not every runtime tells.
+        What comes first after `head` goes out at once as well; later bytes are gathered, so that `feed` is
+        called at most every TRANSLATE_SECONDS and nothing is held back for longer. A client that reads
+        slowly stops the reading of `source`.
+
+        Raises StreamBroken (when awaited) if the source breaks or is cancelled, or if the client is gone;
+        and what `feed` raises: at once for `head`, otherwise when awaited.
         """
         ...
 
-    def stop_observing(self) -> None:
-        """Gives up `relayed`, and the memory that it takes."""
+    def look(self) -> None:
+        """Asks for what was relayed since the last look: `seen` is given it, soon, or as soon as there is
+        something. What is not looked at is held in memory. Harmless when there is nothing to see.
+        """
         ...
 
     def close(self) -> None:
@@ -128,8 +152,15 @@ class InboundResponse(Protocol):
         """
         ...
 
-    def stream(self) -> ByteStream:
-        """The body to be passed to the client natively; "empty" if the answer has none."""
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        """The body; if it is longer than `limit_bytes`, its beginning and a reader of the rest.
+
+        Raises what `text` raises.
+        """
+        ...
+
+    def end_timeout(self) -> None:
+        """Ends the time-out of the request: from now on the caller bounds what is left of the answer."""
         ...
 
     def reader(self) -> BodyReader:
@@ -144,12 +175,10 @@ class InboundResponse(Protocol):
 class Fetcher(Protocol):
     """The runtime's fetch."""
 
-    async def fetch(
-        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> InboundResponse:
+    async def fetch(self, request: OutboundRequest, *, timeout_ms: int) -> InboundResponse:
         """Sends the request and returns when the headers of the answer are there.
 
-        `timeout_ms` bounds the time until the answer is whole; of a stream, until its headers are there.
+        `timeout_ms` bounds the time until the answer is whole, or until its `end_timeout` is called.
         Redirects are not followed. Raises FetchTimeout or FetchError.
         """
         ...
@@ -170,6 +199,10 @@ class InboundRequest(Protocol):
 
     def header(self, name: str) -> str | None:
         """A header's value by its lower-case name, or None."""
+        ...
+
+    async def discard_body(self) -> None:
+        """Reads and forgets what has not been read of the body, for a second at most. Never raises."""
         ...
 
     async def body(self, limit_bytes: int) -> bytes:

@@ -17,21 +17,32 @@ Each JavaScript object that Python gets to see costs some 10 us. What the first 
 is opened, which is while Qwen is awaited; everything else when it is needed.
 """
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
 
 import js
 from js import Uint8Array
-from pyodide.ffi import JsException, to_js
+from pyodide.ffi import JsException, create_once_callable, to_js
 
 from qwen_worker.platform.interop import HAS_SDK, absent, js_object
-from qwen_worker.platform.ports import RELAYED_PIECE_BYTES, StreamBroken
+from qwen_worker.platform.ports import StreamBroken
 
 if TYPE_CHECKING:
     from qwen_worker.platform.protocols import BodyReader
+    from qwen_worker.platform.translation import Translation
 
 HAS_CURRENT_STREAMS = HAS_SDK
 """Which kind of pipe is opened."""
+
+PIECE_BYTES = 131_072
+"""The largest piece that is read of what went through: a smaller one was all that there was."""
+
+REST_SECONDS = 0.5
+"""How long to wait, when the source has ended, for what may still have to be seen."""
+
+REST_TURNS = 4
+"""And how many turns of the event loop: in a busy isolate a timer can be over before a read got its turn."""
 
 
 def open_pipe() -> "WorkerPipe":
@@ -68,15 +79,29 @@ class WorkerBodyReader:
 class WorkerPipe:
     """What both kinds of pipe have in common."""
 
-    __slots__ = ("_branch", "_branch_reader", "_pending", "_writable", "_writer", "readable")
+    __slots__ = (
+        "_branch",
+        "_branch_reader",
+        "_looking",
+        "_seen",
+        "_writable",
+        "_writer",
+        "heard",
+        "readable",
+    )
+
+    tells_end = False
+    """Whether the branch says that it has ended."""
 
     def __init__(self, transform: Any) -> None:
         self.readable = transform.readable
+        self.heard = 0
         self._writable = transform.writable
         self._writer = self._writable.getWriter()
         self._branch: Any = None
         self._branch_reader: Any = None
-        self._pending: Any = None
+        self._looking: asyncio.Task[None] | None = None
+        self._seen: Callable[[bytes], None] | None = None
 
     async def write(self, data: bytes) -> None:
         try:
@@ -84,11 +109,55 @@ class WorkerPipe:
         except JsException:
             raise StreamBroken from None
 
-    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
-        """Begins to send; each kind of pipe in its own order."""
+    def relay(
+        self,
+        source: "BodyReader",
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> Coroutine[Any, Any, None]:
+        self._seen = seen
+        if seen is None:
+            self._stop_observing()
+        written, body = self._begin(cast(WorkerBodyReader, source).release(), head)
+        return self._relay(written, body, is_over)
+
+    def translate(
+        self, source: "BodyReader", head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> Coroutine[Any, Any, None]:
+        from qwen_worker.platform.translation import Translation
+
+        self._stop_observing()
+        self._writer.releaseLock()
+        translation = Translation(self, self._writable, feed, is_over)
+        translation.send(feed(head))
+        return self._translate(translation, cast(WorkerBodyReader, source))
+
+    def look(self) -> None:
+        if self._looking is None or self._looking.done():
+            # Waits in a task of its own, which nobody cancels: a promise that Python waits for is one future
+            # for all on current runtimes, and who gives up waiting for it cancels it for the others.
+            self._looking = asyncio.ensure_future(self._look())
+
+    def close(self) -> None:
+        # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
+        # of the response the request ends, before that future could be given back.
+        js.queueMicrotask(self._writer.close.bind(self._writer))
+
+    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
+        """Sends the head; what to wait for before the pipe may start, and what it is to be fed with."""
         raise NotImplementedError
 
-    async def _relay(self, body: Any) -> None:
+    def _stop_observing(self) -> None:
+        """Gives up the branch, and the memory that it takes."""
+        if self._branch is not None:
+            self._branch.cancel()
+            self._branch = None
+
+    async def _relay(self, written: Any, body: Any, is_over: Callable[[], bool]) -> None:
+        if written is not None:
+            await written
+            self._writer.releaseLock()
         options = js_object({"preventClose": True, "preventAbort": True})
         try:
             await body.pipeTo(self._writable, options)
@@ -96,31 +165,52 @@ class WorkerPipe:
             raise StreamBroken from None
         finally:
             self._writer = self._writable.getWriter()
+            await self._see_the_rest(is_over)
 
-    async def relayed(self) -> bytes:
-        if self._pending is None:
-            if self._branch is None:
-                return b""
+    async def _translate(self, translation: "Translation", source: WorkerBodyReader) -> None:
+        try:
+            await translation.run(source)
+        finally:
+            self._writer = self._writable.getWriter()
+
+    async def _look(self) -> None:
+        """Shows what went through since the last look; waits until there is something."""
+        while self._branch is not None:
             if self._branch_reader is None:
                 self._branch_reader = self._branch.getReader(js_object({"mode": "byob"}))
-            self._pending = self._branch_reader.readAtLeast(1, Uint8Array.new(RELAYED_PIECE_BYTES))
-        try:
-            step = await self._pending
-        except JsException:
-            self._branch = self._branch_reader = self._pending = None
-            return b""
-        self._pending = None
-        return b"" if step.done else step.value.to_bytes()
+            try:
+                step = await self._branch_reader.readAtLeast(1, Uint8Array.new(PIECE_BYTES))
+            except JsException:
+                step = None
+            if step is None or step.done:
+                self._branch = self._branch_reader = None
+                return
+            piece = step.value.to_bytes()
+            self._show(piece)
+            if len(piece) < PIECE_BYTES:
+                return
 
-    def stop_observing(self) -> None:
-        if self._branch is not None:
-            (self._branch if self._branch_reader is None else self._branch_reader).cancel()
-            self._branch = self._branch_reader = None
+    def _show(self, piece: bytes) -> None:
+        self.heard += len(piece)
+        if self._seen is not None:
+            self._seen(piece)
 
-    def close(self) -> None:
-        # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
-        # of the response the request ends, before that future could be given back.
-        js.queueMicrotask(self._writer.close.bind(self._writer))
+    async def _see_the_rest(self, is_over: Callable[[], bool]) -> None:
+        """Shows all that went through. Where the branch does not say that it has ended, there is no more when
+        nothing comes for a while.
+        """
+        if self._looking is None and not self.tells_end:
+            await self._look()  # the head at least
+        while self._branch is not None and not is_over():
+            self.look()
+            looking = cast("asyncio.Task[None]", self._looking)
+            heard = -1
+            while not (looking.done() or self.tells_end or heard == self.heard):
+                heard = self.heard
+                await _done_soon(looking)
+            if not (looking.done() or self.tells_end):
+                self._branch_reader.cancel()  # and with it the look, which would outlive the request
+            await looking
 
 
 class IdentityPipe(WorkerPipe):
@@ -134,34 +224,47 @@ class IdentityPipe(WorkerPipe):
         self.readable = branches[0]
         self._branch = branches[1]
 
-    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
+    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
         # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
         self._writer.write(to_js(head))
         self._writer.releaseLock()
-        return self._relay(cast(WorkerBodyReader, source).release())
+        return None, body
 
 
 class StandardPipe(WorkerPipe):
     """Through the standard TransformStream; for the embedded runtime."""
 
-    __slots__ = ("_head",)
+    __slots__ = ()
+
+    tells_end = True
 
     def __init__(self) -> None:
         super().__init__(js.TransformStream.new())
-        self._head = b""
 
-    def relay(self, source: "BodyReader", head: bytes) -> Coroutine[Any, Any, None]:
-        branches = cast(WorkerBodyReader, source).release().tee()
-        self._branch = branches[1]
-        self._head = head
-        return self._relay_after(self._writer.write(to_js(head)), branches[0])
-
-    async def _relay_after(self, written: Any, body: Any) -> None:
+    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
+        if self._seen is not None:
+            body, self._branch = body.tee()
+            self._show(head)
         # What is piped before the head has been taken would take its place.
-        await written
-        self._writer.releaseLock()
-        await self._relay(body)
+        return self._writer.write(to_js(head)), body
 
-    async def relayed(self) -> bytes:
-        head, self._head = self._head, b""
-        return head or await super().relayed()
+
+async def _done_soon(task: "asyncio.Task[None]") -> None:
+    """Waits for a task, at most for REST_SECONDS and REST_TURNS, and leaves it alone."""
+    waiting = asyncio.get_running_loop().create_future()
+
+    def wake(*_: object) -> None:
+        if not waiting.done():
+            waiting.set_result(None)
+
+    timer_proxy = create_once_callable(wake)
+    timer = js.setTimeout(timer_proxy, int(REST_SECONDS * 1000))
+    task.add_done_callback(wake)
+    await waiting
+    task.remove_done_callback(wake)
+    if task.done():
+        js.clearTimeout(timer)
+        timer_proxy.destroy()
+    else:
+        for _ in range(REST_TURNS):
+            await asyncio.sleep(0)

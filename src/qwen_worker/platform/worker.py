@@ -10,17 +10,21 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import js
 from js import AbortController, Promise, clearTimeout, fetch, setTimeout
 from js import Response as JsResponse
-from pyodide.ffi import JsException, create_once_callable, create_proxy
+from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
 from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
+
+DISCARD_MS = 1000
+"""How long a body is read that nobody wants."""
 
 _ISOLATE = Isolate()
 _latest_environment: "WorkerEnvironment | None" = None
@@ -44,7 +48,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
     return answer.promise
 
 
-async def tick(env: Any, ctx: Any) -> None:
+async def scheduled(env: Any, ctx: Any) -> None:
     """Serves a scheduled (cron) event."""
     environment = _environment(env)
     await _gateway(environment).scheduled(_runtime(environment, ctx))
@@ -134,6 +138,13 @@ class WorkerRequest:
             except JsException:
                 raise ports.BodyUnreadable from None
         return await self._read_undeclared(limit_bytes)
+
+    async def discard_body(self) -> None:
+        if absent(self._request.body) or self._request.bodyUsed:
+            return
+        options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
+        with suppress(JsException):
+            await self._request.body.pipeTo(js.WritableStream.new(), options)
 
     async def _read_undeclared(self, limit_bytes: int) -> bytes:
         """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""
@@ -243,9 +254,7 @@ class WorkerFetcher:
 
     __slots__ = ()
 
-    async def fetch(
-        self, request: ports.OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> "WorkerResponse":
+    async def fetch(self, request: ports.OutboundRequest, *, timeout_ms: int) -> "WorkerResponse":
         controller = AbortController.new()
         timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
@@ -260,19 +269,18 @@ class WorkerFetcher:
             response = await fetch(request.url, js_object(options))
         except JsException as error:
             raise _fetch_error(error) from None
-        if is_stream:
-            clearTimeout(timer)  # that of a whole answer ends with the request
-        return WorkerResponse(response, controller)
+        return WorkerResponse(response, controller, timer)
 
 
 class WorkerResponse:
     """Qwen's answer."""
 
-    __slots__ = ("_controller", "_get_header", "_response", "status")
+    __slots__ = ("_controller", "_get_header", "_response", "_timer", "status")
 
-    def __init__(self, response: Any, controller: Any) -> None:
+    def __init__(self, response: Any, controller: Any, timer: Any) -> None:
         self._response = response
         self._controller = controller
+        self._timer = timer
         self._get_header = response.headers.get
         self.status: int = response.status
 
@@ -281,23 +289,37 @@ class WorkerResponse:
         return None if absent(value) else value
 
     async def text(self, limit_bytes: int = 65_536) -> str:
-        body = self._response.body
-        if absent(body):
-            return ""
-        data = bytearray()
-        reader = body.getReader()
-        try:
-            while len(data) < limit_bytes and not (step := await reader.read()).done:
-                data += step.value.to_bytes()
-        except JsException as error:
-            raise _fetch_error(error) from None
-        if len(data) >= limit_bytes:
+        data, rest = await self.whole(limit_bytes)
+        if rest is not None:
             self.cancel()
         return data[:limit_bytes].decode("utf-8", "replace")
 
-    def stream(self) -> Any:
-        body = self._response.body
-        return "" if absent(body) else body
+    async def whole(self, limit_bytes: int) -> tuple[bytes, WorkerBodyReader | None]:
+        declared = self.header("content-length")
+        if declared is not None and declared.isdigit() and int(declared) <= limit_bytes:
+            try:
+                return (await self._response.arrayBuffer()).to_bytes(), None
+            except JsException as error:
+                raise _fetch_error(error) from None
+        reader = self.reader()
+        pieces: list[bytes] = []
+        size_bytes = 0
+        while (piece := await self._read(reader)) is not None:
+            pieces.append(piece)
+            size_bytes += len(piece)
+            if size_bytes > limit_bytes:
+                return b"".join(pieces), reader
+        return b"".join(pieces), None
+
+    async def _read(self, reader: WorkerBodyReader) -> bytes | None:
+        try:
+            return await reader.read()
+        except ports.StreamBroken:
+            timed_out = self._controller.signal.aborted
+            raise (ports.FetchTimeout if timed_out else ports.FetchError)() from None
+
+    def end_timeout(self) -> None:
+        clearTimeout(self._timer)
 
     def reader(self) -> WorkerBodyReader:
         return WorkerBodyReader(self._response.body)
@@ -325,4 +347,5 @@ def _path_of(url: str) -> str:
 
 def _to_js_response(response: ports.Response) -> Any:
     options = js_object({"status": response.status, "headers": response.headers})
-    return JsResponse.new(response.body, options)
+    body = to_js(response.body) if isinstance(response.body, bytes) else response.body
+    return JsResponse.new(body, options)

@@ -1,14 +1,10 @@
-"""From a checked request to an answer of Qwen, with one account: credential, body, attempts, classification.
+"""From a call to an answer of Qwen, with one account: credential, body, attempts, classification.
 
 Everything that may be tried again is tried here, before the first byte reaches the client.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
-from qwen_worker.accounts.pool import Account
-from qwen_worker.api.chat.request import ChatRequest
-from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.credential import Credential
 from qwen_worker.errors import (
     CredentialsRejected,
@@ -19,13 +15,19 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import FetchError, FetchTimeout, InboundResponse, OutboundRequest, Runtime
+from qwen_worker.upstream.call import Call, Prepared, Target, Ways
+from qwen_worker.upstream.connection import Connection
+from qwen_worker.upstream.error_reader import ErrorReader
+from qwen_worker.upstream.first_event import StreamStart, read_first_event
 from qwen_worker.upstream.headers import upstream_headers
-from qwen_worker.upstream.rules.common import prepare_request, target_for
+from qwen_worker.upstream.hosts import family_of
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from qwen_worker.credentials.source import CredentialSource
+    from qwen_worker.upstream.whole_answer import WholeAnswer
 
-Inspect = Callable[[InboundResponse, Log], Coroutine[Any, Any, T]]
-"""Looks at a 2xx answer whose body has not been read, with a log for this account. Raises ProxyError."""
+ATTEMPTS = 3
+"""How often a request is sent to one account at most when it fails in passing."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
 """A longer Retry-After is the client's to wait for, not ours."""
@@ -41,25 +43,81 @@ MAX_CREDENTIAL_REPLACEMENTS = 2
 RETRIED_UPSTREAM_STATUSES = (502, 503, 504)
 
 
-class Exchange(NamedTuple):
-    """What stays the same over all attempts and all accounts of one request."""
+class Exchange:
+    """One call on its way to Qwen: what stays the same over all attempts and accounts.
 
-    chat: ChatRequest
-    request_id: str
-    settings: Settings
-    runtime: Runtime
-    log: Log
+    `user_agent` is the client's own. `timeout_seconds` bounds each answer.
+    """
+
+    __slots__ = (
+        "_prepared",
+        "call",
+        "connection",
+        "errors",
+        "log",
+        "request_id",
+        "runtime",
+        "timeout_seconds",
+        "user_agent",
+    )
+
+    def __init__(
+        self,
+        call: Call,
+        *,
+        request_id: str,
+        user_agent: str | None,
+        timeout_seconds: float,
+        errors: ErrorReader,
+        runtime: Runtime,
+        log: Log,
+    ) -> None:
+        self.call = call
+        self.request_id = request_id
+        self.user_agent = user_agent
+        self.timeout_seconds = timeout_seconds
+        self.errors = errors
+        self.runtime = runtime
+        self.log = log
+        self.connection = Connection(runtime.clock)
+        self._prepared: dict[Target, Prepared] = {}
+
+    def prepared_for(self, target: Target) -> Prepared:
+        """The request for a target, made once for each. Raises InvalidRequest."""
+        prepared = self._prepared.get(target)
+        if prepared is None:
+            prepared = self._prepared[target] = self.call.prepare(target)
+        return prepared
+
+    def forget_bodies(self) -> None:
+        """Gives the memory of the requests' bodies back: nothing will be sent again."""
+        self._prepared.clear()
+
+
+class Opened(NamedTuple):
+    """An answer of Qwen's that is worth passing on."""
+
+    account: str
+    """The label of the account that gave it."""
+    prepared: Prepared
+    answer: InboundResponse
+    content: "StreamStart | WholeAnswer"
+    """A StreamStart if the call asks for a stream."""
+
+
+class AccountAccess(NamedTuple):
+    """What is needed to call one account for a model: `model` is the name that it has there."""
+
+    label: str
+    source: "CredentialSource"
+    model: str
+    ways: Ways
 
 
 async def open_on_account(
-    exchange: Exchange,
-    account: Account,
-    inspect: Inspect[T],
-    *,
-    attempts: int,
-    patience_ms: int | None = None,
-) -> T:
-    """Sends the request until it is answered or the bounds are reached; returns what `inspect` makes of it.
+    exchange: Exchange, account: AccountAccess, *, attempts: int, patience_ms: int | None = None
+) -> Opened:
+    """Sends the request until it is answered or the bounds are reached.
 
     Raises ProxyError: the last failure, classified. A refused OAuth token is replaced and the request
     repeated; connection failures, 502, 503, 504 and short rate limits are repeated with jittered backoff,
@@ -74,13 +132,16 @@ async def open_on_account(
         credential = await source.acquire(runtime, log, patience_ms=patience_ms)
         while True:
             try:
-                return await _attempt(exchange, credential, inspect, attempt, log)
-            except CredentialsRejected as error:
+                return await _attempt(exchange, account, credential, attempt, log)
+            except CredentialsRejected as refusal:
                 if replacements == MAX_CREDENTIAL_REPLACEMENTS:
                     raise
                 replacements += 1
-                log.info("credential refused", status=error.upstream_status, kind=credential.kind)
-                credential = await source.replace(credential, runtime, log, patience_ms=patience_ms)
+                log.info("credential refused", status=refusal.upstream_status, kind=credential.kind)
+                try:
+                    credential = await source.replace(credential, runtime, log, patience_ms=patience_ms)
+                except CredentialsRejected as verdict:
+                    raise _explained(verdict, refusal) from None
             except ProxyError as error:
                 elapsed_seconds = (runtime.clock.now_ms() - started_ms) / 1000
                 delay = retry_delay_seconds(error, attempt, attempts, elapsed_seconds, runtime.random())
@@ -119,62 +180,78 @@ def is_passing(error: ProxyError) -> bool:
     return error.upstream_status in RETRIED_UPSTREAM_STATUSES
 
 
+def _explained(verdict: CredentialsRejected, refusal: CredentialsRejected) -> CredentialsRejected:
+    """Why there is no other credential, together with what Qwen said of the refused one."""
+    return CredentialsRejected(
+        f"{verdict.message} {refusal.message}",
+        code=verdict.code,
+        upstream_status=refusal.upstream_status,
+        upstream_request_id=refusal.upstream_request_id,
+    )
+
+
 async def _attempt(
-    exchange: Exchange, credential: Credential, inspect: Inspect[T], attempt: int, log: Log
-) -> T:
-    """One request to Qwen. Raises ProxyError for any answer that is not a usable 2xx."""
-    chat, settings, runtime = exchange.chat, exchange.settings, exchange.runtime
-    target = target_for(credential, settings)
-    prepared = prepare_request(chat, target)
+    exchange: Exchange, account: AccountAccess, credential: Credential, attempt: int, log: Log
+) -> Opened:
+    """One request to Qwen. Raises ProxyError for any answer that is not worth passing on."""
+    clock, errors = exchange.runtime.clock, exchange.errors
+    target = Target(credential.kind, family_of(credential), credential.base_url, account.model, account.ways)
+    prepared = exchange.prepared_for(target)
+    errors.add_secret(credential.secret)
     outbound = OutboundRequest(
         "POST",
-        f"{credential.base_url}/chat/completions",
-        upstream_headers(credential, request_id=exchange.request_id),
+        prepared.url,
+        {
+            **upstream_headers(
+                credential, request_id=exchange.request_id, client_user_agent=exchange.user_agent
+            ),
+            **prepared.headers,
+        },
         prepared.body,
     )
+    is_stream = exchange.call.stream
     if log.is_debug:
         log.debug(
             "upstream request",
             base_url=credential.base_url,
-            model=prepared.model,
-            stream=chat.stream,
+            model=account.model,
+            stream=is_stream,
             attempt=attempt,
         )
-    timeout_ms = int(settings.upstream_timeout_seconds * 1000)
-    sent_ms = runtime.clock.now_ms()
+    sent_ms = clock.now_ms()
     try:
-        response = await runtime.fetcher.fetch(outbound, timeout_ms=timeout_ms, is_stream=chat.stream)
+        answer = await exchange.runtime.fetcher.fetch(
+            outbound, timeout_ms=int(exchange.timeout_seconds * 1000)
+        )
         if log.is_debug:
-            duration_ms = runtime.clock.now_ms() - sent_ms
-            log.debug("upstream response", status=response.status, duration_ms=duration_ms)
-        if _is_usable(response, stream=chat.stream):
-            return await inspect(response, log)
-        body = await response.text()
+            log.debug("upstream response", status=answer.status, duration_ms=clock.now_ms() - sent_ms)
+        if is_stream and _may_be_stream(answer):
+            answer.end_timeout()  # from here on the idle time-out bounds it
+            exchange.connection.opened(answer)
+            start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
+            return Opened(account.label, prepared, answer, start)
+        if not is_stream and 200 <= answer.status < 300:
+            from qwen_worker.upstream.whole_answer import read_whole_answer
+
+            whole = await read_whole_answer(answer, prepared.dialect, errors)
+            answer.end_timeout()
+            return Opened(account.label, prepared, answer, whole)
+        body = await answer.text()
+        answer.end_timeout()
     except FetchTimeout:
         raise UpstreamTimeout("Qwen did not answer in time.") from None
     except FetchError:
         raise UpstreamUnavailable("The connection to Qwen failed.") from None
-    from qwen_worker.upstream.errors import error_from_response
-
-    raise error_from_response(
-        response.status,
-        response.header,
-        body,
-        now_ms=runtime.clock.now_ms(),
-        model=prepared.model,
-        secret=credential.secret,
-    )
+    raise errors.of_response(answer.status, answer.header, body, model=account.model)
 
 
-def _is_usable(response: InboundResponse, *, stream: bool) -> bool:
-    """Whether a 2xx answer is of the kind asked for; what is not is read and classified as an error.
+def _may_be_stream(answer: InboundResponse) -> bool:
+    """Whether an answer may be a stream; what is none is read and classified as an error.
 
-    A firewall or captcha answers HTML with status 200 (qwen-protocol: WAF). For a stream only HTML and JSON
-    are refused here: the relay looks at the first event of everything else.
+    A firewall or captcha answers HTML with status 200 (qwen-protocol: WAF). Of everything but HTML and JSON
+    the first event is looked at.
     """
-    if not 200 <= response.status < 300:
+    if not 200 <= answer.status < 300:
         return False
-    content_type = (response.header("content-type") or "").lower()
-    if stream:
-        return "html" not in content_type and "json" not in content_type
-    return "json" in content_type and response.header("content-length") != "0"
+    content_type = (answer.header("content-type") or "").lower()
+    return "html" not in content_type and "json" not in content_type

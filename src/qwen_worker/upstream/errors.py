@@ -16,10 +16,12 @@ An unpaid account (`Arrearage`, HTTP 400 at Qwen) is no mistake of the client: i
 429 `insufficient_quota` too, which every client knows not to repeat.
 
 Qwen's message and request id are kept, since they are what an operator searches for; whatever looks like a
-credential in them is blotted out.
+credential in them is replaced.
+
+A message may quote the client's own words, so whether an account or a model is to blame is told by status and
+code. Only where a host sends no code, the message decides.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -36,6 +38,9 @@ from qwen_worker.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
+from qwen_worker.json_text import JsonTextError, parse
+from qwen_worker.upstream.redaction import identifier, redacted
+from qwen_worker.upstream.retry_times import reset_seconds, retry_after_seconds
 
 RATE_LIMIT_SECONDS = 10.0
 """Retry-After for a limit on requests, when Qwen names no time."""
@@ -44,7 +49,7 @@ TOKEN_LIMIT_SECONDS = 30.0
 """Retry-After for a limit on tokens a minute, when Qwen names no time."""
 
 _LONGEST_MESSAGE = 1000
-_LONGEST_WAIT_SECONDS = 32 * 86_400.0
+_LONGEST_CODE = 100
 
 
 class _Report(NamedTuple):
@@ -70,35 +75,35 @@ def error_from_response(
     *,
     now_ms: int,
     model: str | None = None,
-    secret: str | None = None,
+    secrets: list[str],
 ) -> ProxyError:
     """The error for an answer of Qwen's that cannot be passed on: any status but 2xx, or a 2xx without a
     completion.
 
-    `header` looks up a header by its lower-case name. `secret` is blotted out of Qwen's words, as is all that
+    `header` looks up a header by its lower-case name. `secrets` are taken out of Qwen's words, as is all that
     looks like a credential. `model` is the model that was asked for. CredentialsRejected with the code
     `credentials_rejected` asks for a refresh.
     """
     data = _json(body)
-    request_id = header("x-request-id") or header("x-dashscope-request-id")
-    retry_after = _retry_after_seconds(header, now_ms)
+    request_id = identifier(header("x-request-id") or header("x-dashscope-request-id"), secrets)
+    retry_after = retry_after_seconds(header, now_ms)
     if data is None:
-        return _without_json(status, body, _safe(request_id, secret), retry_after)
+        return _without_json(status, body, request_id, retry_after)
     source = _error_object(data)
     is_success = 200 <= status < 300
     if is_success and not (source.get("code") or source.get("message")):
         return UpstreamBlocked(
             "Qwen answered with something else than what was asked for.",
             upstream_status=status,
-            upstream_request_id=_safe(request_id, secret),
+            upstream_request_id=request_id,
         )
     if is_success:
         status = _status_in(source) or 500
-    return _classified(_report(data, source, status, request_id, retry_after, now_ms, secret), model)
+    return _classified(_report(data, source, status, request_id, retry_after, now_ms, secrets), model)
 
 
 def error_from_event(
-    data: Any, *, http_status: int | None, now_ms: int, secret: str | None = None
+    data: Any, *, http_status: int | None, now_ms: int, secrets: list[str]
 ) -> ProxyError | None:
     """The error in an event of a stream, or None if the event is a chunk like any other.
 
@@ -116,7 +121,7 @@ def error_from_event(
         return None
     source = _error_object(data)
     status = http_status or _status_in(source) or 500
-    return _classified(_report(data, source, status, None, None, now_ms, secret), None)
+    return _classified(_report(data, source, status, None, None, now_ms, secrets), None)
 
 
 # --- reading
@@ -125,8 +130,8 @@ def error_from_event(
 def _json(text: str) -> dict[str, Any] | None:
     """The JSON object in `text`, or in an array around it, as some hosts have it."""
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
+        value = parse(text)
+    except JsonTextError:
         return None
     if isinstance(value, list) and value:
         value = value[0]
@@ -166,24 +171,32 @@ def _report(
     source: dict[str, Any],
     status: int,
     request_id: str | None,
-    retry_after_seconds: float | None,
+    retry_after: float | None,
     now_ms: int,
-    secret: str | None,
+    secrets: list[str],
 ) -> _Report:
     message = _word(source.get("message"))
     code = _word(source.get("code")) or _word(source.get("type"))
-    param = source.get("param")
-    reset = _reset_seconds(message, now_ms)
+    reset = reset_seconds(message, now_ms)
+    own_id = identifier(data.get("request_id"), secrets) or identifier(source.get("request_id"), secrets)
     return _Report(
         status=status,
-        code=_redacted(code, secret)[:100],
-        message=_redacted(message, secret)[:_LONGEST_MESSAGE],
-        param=param if isinstance(param, str) and len(param) < 100 else None,
-        request_id=_safe(
-            _word(data.get("request_id")) or _word(source.get("request_id")) or request_id, secret
-        ),
-        retry_after_seconds=reset if reset is not None else retry_after_seconds,
+        code=redacted(code, secrets)[:_LONGEST_CODE],
+        message=redacted(message, secrets)[:_LONGEST_MESSAGE],
+        param=_param(source.get("param"), secrets),
+        request_id=own_id or request_id,
+        retry_after_seconds=reset if reset is not None else retry_after,
     )
+
+
+def _param(value: Any, secrets: list[str]) -> str | None:
+    """The field that an error names, if what is there looks like a field: `messages[2].content`."""
+    if not isinstance(value, str) or not _field(value):
+        return None
+    return value if redacted(value, secrets) == value else None
+
+
+_field = re.compile(r"[A-Za-z_$][\w.$\[\]-]{0,99}", re.ASCII).fullmatch
 
 
 def _word(value: Any) -> str:
@@ -210,7 +223,8 @@ def _status_in(source: dict[str, Any]) -> int | None:
         digits = _word(source.get(name))
         if len(digits) == 3 and digits.isascii() and digits.isdigit() and "400" <= digits <= "599":
             return int(digits)
-    text = f"{_word(source.get('code'))} {_word(source.get('type'))} {_word(source.get('message'))}".lower()
+    text = f"{_word(source.get('code'))} {_word(source.get('type'))}".strip() or _word(source.get("message"))
+    text = text.lower()
     return next((status for status, words in _STATUS_OF if any(word in text for word in words)), None)
 
 
@@ -239,7 +253,7 @@ def _without_json(
     if body.lstrip("\ufeff \t\r\n").startswith("<"):
         return UpstreamBlocked(
             f"Something in front of Qwen answered in its place with a web page (HTTP {status}): a firewall, "
-            "a captcha, or OPENAI_BASE_URL is not the address of an API.",
+            "a captcha, or QWEN_BASE_URL is not the address of an API.",
             **about,
         )
     if status in (401, 403):
@@ -282,27 +296,47 @@ def _classified(report: _Report, model: str | None) -> ProxyError:
             retry_after_seconds=report.retry_after_seconds,
             **about,
         )
+    if _refuses_this_client(text):
+        return UpstreamUnavailable(
+            "The plan of this gateway's account serves certain coding tools only, and does not count this "
+            f"client among them (HTTP {status}). Use such a tool, or a pay-as-you-go key."
+            f"{_qwen_says(report)}",
+            code="client_not_allowed",
+            retryable=False,
+            **about,
+        )
     return _refused(_qwen_says(report), about)
+
+
+def _refuses_this_client(text: str) -> bool:
+    """A Coding Plan answers 405 "Coding Plan is currently only available for Coding Agents" to tools that it
+    does not know by their User-Agent (apis-on-the-wire, section 1).
+    """
+    return "only available for coding agents" in text
 
 
 def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
     """RateLimited or QuotaExhausted, if the error is about a limit of the account or of the model."""
-    status, text = report.status, report.text
+    status, code, text = report.status, report.code.lower(), report.text
     wait = report.retry_after_seconds
-    if "arrearage" in text or status == 402:
+    if "arrearage" in code or status == 402:
         return QuotaExhausted(f"This gateway's account at Qwen is not paid up.{_qwen_says(report)}", **about)
-    if "freetieronly" in text or "free tier of the model" in text:
+    if "freetieronly" in code:
+        return QuotaExhausted(
+            f"The free quota of this model is used up.{_qwen_says(report)}", scope="model", **about
+        )
+    if status != 429 and not (status == 403 and "quota" in (code or text)):
+        return None
+    if "free tier of the model" in text:
         return QuotaExhausted(
             f"The free quota of this model is used up.{_qwen_says(report)}", scope="model", **about
         )
     is_quota = "insufficient_quota" in text or "quota exceeded" in text or "quota has been exhausted" in text
-    if status != 429 and not (status == 403 and is_quota):
-        return None
     is_per_minute = status == 429 and (
         "#token-limit" in text or "exceeded your current quota" in text or "throttling" in text
     )
     is_plan = any(f"{period} allocated quota" in text for period in ("hour", "day", "week", "month"))
-    if is_plan or (is_quota and not is_per_minute):
+    if is_plan or status == 403 or (is_quota and not is_per_minute):
         return QuotaExhausted(
             f"The quota of this gateway's account at Qwen is used up.{_qwen_says(report)}",
             retry_after_seconds=wait,
@@ -319,14 +353,14 @@ def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
 
 
 def _is_about_model(report: _Report) -> bool:
-    text = report.text
-    if report.status in (400, 403, 404):
-        if "model_not_found" in text or "modelnotfound" in text or "model not exist" in text:
-            return True
-        if report.status == 403:
-            return "model.accessdenied" in text or "model access denied" in text
-        return report.status == 404 and "model" in text
-    return False
+    code, message = report.code.lower(), report.message.lower()
+    if report.status not in (400, 403, 404):
+        return False
+    if "model_not_found" in code or "modelnotfound" in code or message.startswith("model not exist"):
+        return True
+    if report.status == 403:
+        return "model.accessdenied" in code or "model access denied" in message
+    return report.status == 404 and "model" in report.text
 
 
 _input_range = re.compile(r"range of input length should be \[\d+, *(\d+)\]", re.IGNORECASE).search
@@ -380,7 +414,7 @@ def _rejected(qwen_says: str, about: dict[str, Any]) -> ProxyError:
 def _refused(qwen_says: str, about: dict[str, Any]) -> ProxyError:
     """An answer that no correct request to a correct address gets; sending it again will not help."""
     return UpstreamUnavailable(
-        f"Qwen refused the request as it was sent (HTTP {about['upstream_status']}); OPENAI_BASE_URL may be "
+        f"Qwen refused the request as it was sent (HTTP {about['upstream_status']}); QWEN_BASE_URL may be "
         f"wrong.{qwen_says}",
         code="upstream_error",
         retryable=False,
@@ -390,104 +424,3 @@ def _refused(qwen_says: str, about: dict[str, Any]) -> ProxyError:
 
 def _qwen_says(report: _Report) -> str:
     return f" Qwen says: {report.message}" if report.message else ""
-
-
-# --- when to come back
-
-
-def _retry_after_seconds(header: Callable[[str], str | None], now_ms: int) -> float | None:
-    """What `retry-after-ms` or `retry-after` (seconds or a date) say; None for what makes no sense."""
-    milliseconds = _positive(header("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = header("retry-after")
-    seconds = _positive(value)
-    if seconds is not None or value is None:
-        return seconds
-    date = _http_date(value)
-    if date is None:
-        return None
-    day, month, year, hour, minute, second = date.groups()
-    at = _utc_seconds(
-        int(year), _MONTHS.index(month.lower()) // 3 + 1, int(day), int(hour), int(minute), int(second)
-    )
-    return _wait(at - now_ms / 1000)
-
-
-_reset_at = re.compile(
-    r"will reset at (?:(\d{4})-)?(\d{1,2})-(\d{1,2})[ t](\d{1,2}):(\d{2}):(\d{2}) *(?:utc|z\b)", re.IGNORECASE
-).search
-_http_date = re.compile(
-    r"\w{3}, (\d{2}) (jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec) (\d{4}) (\d{2}):(\d{2}):(\d{2}) gmt",
-    re.IGNORECASE,
-).fullmatch
-_MONTHS = "janfebmaraprmayjunjulaugsepoctnovdec"
-
-
-def _reset_seconds(message: str, now_ms: int) -> float | None:
-    """How long until the time in "... will reset at 07-27 09:25:00 UTC.", which usually has no year."""
-    match = _reset_at(message)
-    if match is None:
-        return None
-    year, *rest = match.groups()
-    month, day, hour, minute, second = map(int, rest)
-    if not 1 <= month <= 12:
-        return None
-    now = now_ms / 1000
-    if year is not None:
-        return _wait(_utc_seconds(int(year), month, day, hour, minute, second) - now)
-    this_year = 1970 + int(now / 31_556_952)
-    waits = [
-        _utc_seconds(y, month, day, hour, minute, second) - now
-        for y in (this_year - 1, this_year, this_year + 1)
-    ]
-    return _wait(min(waits, key=abs))
-
-
-def _utc_seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:
-    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; `datetime` is too dear to import
-    here.
-    """
-    year -= month <= 2
-    day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
-    days = 365 * year + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
-    return days * 86_400 + hour * 3600 + minute * 60 + second
-
-
-def _positive(text: str | None) -> float | None:
-    try:
-        number = float(text or "")
-    except ValueError:
-        return None
-    return min(number, _LONGEST_WAIT_SECONDS * 1000) if 0 <= number < 1e12 else None
-
-
-def _wait(seconds: float) -> float | None:
-    """A wait that lies ahead, at least a second; None for a time that makes no sense."""
-    return max(1.0, seconds) if -3600 < seconds < _LONGEST_WAIT_SECONDS else None
-
-
-# --- secrets
-
-_credential = re.compile(
-    r"\bsk-[\w.*-]{4,}"
-    r"|\bbearer\s+[^\s\"',;]+"
-    r"|\beyJ[\w-]+\.[\w.-]+"
-    r"|(?:token|key)(?: provided)?[\"']?\s*[:=]\s*[\"']?[\w.~+/=*-]{6,}"
-    r"|\b(?=\w*\d)(?=\w*[a-z])\w{32,}",
-    re.IGNORECASE | re.ASCII,
-)
-
-
-def _redacted(text: str, secret: str | None) -> str:
-    """`text` without the secret and without anything that looks like one."""
-    if secret:
-        text = text.replace(secret, "[redacted]")
-    return _credential.sub("[redacted]", text)
-
-
-def _safe(request_id: str | None, secret: str | None) -> str | None:
-    """A request id that is fit to be shown, or None."""
-    if not request_id or len(request_id) > 128 or not request_id.isprintable() or not request_id.isascii():
-        return None
-    return None if secret and secret in request_id else request_id

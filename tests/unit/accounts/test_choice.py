@@ -1,9 +1,9 @@
-"""Whose turn it is: priority, fairness, conversations, rests."""
+"""Whose turn it is: priority, fairness, conversations, cooldowns."""
 
 from collections import Counter
 
 from qwen_worker.accounts.choice import Candidate, choose, due_first
-from qwen_worker.accounts.cooldowns import PROBE_LEASE_MS
+from qwen_worker.accounts.cooldowns import PROBE_LEASE_MS, Cooldown
 from qwen_worker.accounts.health import LOST_MS, MOST_CONVERSATIONS, MOST_MODELS, AccountsMemory
 from qwen_worker.errors import (
     CredentialsRejected,
@@ -12,7 +12,7 @@ from qwen_worker.errors import (
     QuotaExhausted,
     RateLimited,
 )
-from tests.support.ports import VirtualClock
+from tests.support.clock import VirtualClock
 
 QUOTA = QuotaExhausted("x")
 MODEL = "qwen3-coder-plus"
@@ -29,9 +29,17 @@ class Accounts:
 
     def candidates(self, model: str = MODEL) -> list[Candidate]:
         return [
-            Candidate(name, priority, model, self.memory.standing(name))
+            Candidate(name, priority, model, self.memory.health(name))
             for name, priority in self.priorities.items()
         ]
+
+    def first_due(self, model: str = MODEL) -> tuple[Candidate, Cooldown] | None:
+        now_ms = self.clock.now_ms()
+        return due_first(
+            (candidate, cooldown)
+            for candidate in self.candidates(model)
+            if (cooldown := candidate.health.cooldown_for(model, now_ms)) is not None
+        )
 
     def choose(self, conversation: int | None = None, *, model: str = MODEL, tried: str = "") -> str | None:
         """The choice for a request; without a conversation, for one of its own."""
@@ -41,17 +49,17 @@ class Accounts:
         found = choose(
             self.candidates(model),
             self.memory,
-            conversation=conversation,
+            affinity_key=conversation,
             tried=tried.split(),
             now_ms=self.clock.now_ms(),
         )
         return None if found is None else found.identity
 
     def fail(self, name: str, error: ProxyError, model: str = MODEL) -> None:
-        self.memory.standing(name).fails(error, model, self.clock.now_ms())
+        self.memory.health(name).record_failure(error, model, self.clock.now_ms())
 
     def succeed(self, name: str, model: str = MODEL) -> None:
-        self.memory.standing(name).works(model, self.clock.now_ms())
+        self.memory.health(name).record_success(model, self.clock.now_ms())
 
     def turn(self, conversation: int) -> str | None:
         """A request that is answered before the next one comes."""
@@ -65,7 +73,7 @@ def test_accounts_of_the_same_priority_take_turns() -> None:
     assert Counter(accounts.choose() for _ in range(99)) == {"a": 33, "b": 33, "c": 33}
 
 
-def test_the_last_resort_is_used_only_while_all_others_rest() -> None:
+def test_the_last_resort_is_used_only_while_all_others_cooldown() -> None:
     accounts = Accounts(last=9, a=1, b=1)
     assert {accounts.choose() for _ in range(10)} == {"a", "b"}
     accounts.fail("a", QUOTA)
@@ -83,7 +91,7 @@ def test_a_conversation_stays_with_its_account() -> None:
     assert set(first) == {"a", "b", "c"}
 
 
-def test_a_conversation_moves_when_its_account_rests_and_then_stays_where_it_is() -> None:
+def test_a_conversation_moves_when_its_account_cooldown_and_then_stays_where_it_is() -> None:
     accounts = Accounts(a=1, b=1)
     first = accounts.turn(7)
     assert first is not None
@@ -129,14 +137,14 @@ def test_an_account_that_has_failed_a_request_is_not_asked_again() -> None:
     assert accounts.choose(tried="a b") is None
 
 
-def test_a_rest_for_one_model_leaves_the_others_alone() -> None:
+def test_a_cooldown_for_one_model_leaves_the_others_alone() -> None:
     accounts = Accounts(a=1)
     accounts.fail("a", RateLimited("x", retry_after_seconds=10, scope="model"))
     assert accounts.choose() is None
     assert accounts.choose(model="qwen3-max") == "a"
 
 
-def test_after_a_rest_one_request_tries_and_success_brings_the_others_back() -> None:
+def test_after_a_cooldown_one_request_tries_and_success_brings_the_others_back() -> None:
     accounts = Accounts(a=1)
     accounts.fail("a", QUOTA)
     accounts.clock.advance(901)
@@ -146,7 +154,7 @@ def test_after_a_rest_one_request_tries_and_success_brings_the_others_back() -> 
     assert [accounts.choose(), accounts.choose()] == ["a", "a"]
 
 
-def test_a_try_that_fails_rests_for_longer() -> None:
+def test_a_try_that_fails_cooldown_for_longer() -> None:
     accounts = Accounts(a=1)
     accounts.fail("a", QUOTA)
     accounts.clock.advance(901)
@@ -172,11 +180,11 @@ def test_a_try_without_a_word_from_qwen_lets_another_one_try() -> None:
     accounts.fail("a", QUOTA)
     accounts.clock.advance(901)
     assert accounts.choose() == "a"
-    accounts.memory.standing("a").undecided(MODEL)
+    accounts.memory.health("a").release_probe(MODEL)
     assert accounts.choose() == "a"
 
 
-def test_an_answer_to_an_earlier_request_does_not_end_a_rest() -> None:
+def test_an_answer_to_an_earlier_request_does_not_end_a_cooldown() -> None:
     accounts = Accounts(a=1)
     accounts.fail("a", QUOTA)
     accounts.succeed("a")
@@ -185,8 +193,7 @@ def test_an_answer_to_an_earlier_request_does_not_end_a_rest() -> None:
 
 def test_the_account_that_is_back_first_decides_what_the_client_is_told() -> None:
     accounts = Accounts(a=1, b=1, c=1, d=1)
-    now = accounts.clock.now_ms()
-    assert due_first(accounts.candidates(), now) is None
+    assert accounts.first_due() is None
     for name, error in (
         ("a", NotFound("x", scope="model")),
         ("b", CredentialsRejected("x")),
@@ -194,7 +201,7 @@ def test_the_account_that_is_back_first_decides_what_the_client_is_told() -> Non
         ("d", RateLimited("x", retry_after_seconds=20)),
     ):
         accounts.fail(name, error)
-        found = due_first(accounts.candidates(), now)
+        found = accounts.first_due()
         assert found is not None
         assert found[0].identity == name
 
@@ -204,5 +211,5 @@ def test_names_of_models_do_not_fill_the_memory() -> None:
     accounts.fail("a", QUOTA)
     for number in range(3 * MOST_MODELS):
         accounts.fail("a", NotFound("x", scope="model"), f"model-{number}")
-    assert len(accounts.memory.rests()) <= MOST_MODELS
+    assert len(accounts.memory.cooldowns()) <= MOST_MODELS
     assert accounts.choose() is None

@@ -1,16 +1,11 @@
-"""What isolates tell each other about long rests: rarely, and never more than it is worth."""
+"""What isolates tell each other about long cooldowns: rarely, and never more than it is worth."""
 
 import json
 from typing import Any
 
 import pytest
 
-from qwen_worker.accounts.cooldown_record import (
-    COOLDOWNS_KEY,
-    WRITE_PAUSE_MS,
-    recall_cooldowns,
-    tell_cooldowns,
-)
+from qwen_worker.accounts.cooldown_record import COOLDOWNS_KEY, WRITE_PAUSE_MS, CooldownRecord
 from qwen_worker.accounts.health import WHOLE_ACCOUNT, AccountsMemory
 from qwen_worker.errors import (
     CredentialsRejected,
@@ -21,7 +16,9 @@ from qwen_worker.errors import (
 )
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import StoreError
-from tests.support.ports import LogRecorder, MemoryKV, VirtualClock, make_runtime
+from tests.support.clock import VirtualClock
+from tests.support.kv import MemoryKV
+from tests.support.ports import LogRecorder, make_runtime
 
 MODEL = "qwen3-coder-plus"
 QUOTA = QuotaExhausted("x")
@@ -50,21 +47,25 @@ class Isolate:
 
     def __init__(self, kv: Any, clock: VirtualClock) -> None:
         self.memory = AccountsMemory()
+        self._record = CooldownRecord(self.memory)
         self.clock = clock
         self._runtime = make_runtime(clock=clock, kv=kv)
         self._log = Log(LogRecorder(), "debug")
 
     def fail(self, identity: str, error: ProxyError) -> None:
-        self.memory.standing(identity).fails(error, MODEL, self.clock.now_ms())
+        now_ms = self.clock.now_ms()
+        cooldown = self.memory.health(identity).record_failure(error, MODEL, now_ms)
+        if cooldown is not None:
+            self._record.note(cooldown, now_ms)
 
     async def tell(self) -> None:
-        await tell_cooldowns(self.memory, self._runtime, self._log)
+        await self._record.tell(self._runtime, self._log)
 
     async def recall(self) -> None:
-        await recall_cooldowns(self.memory, self._runtime, self._log)
+        await self._record.recall(self._runtime, self._log)
 
-    def rests(self, identity: str) -> bool:
-        return self.memory.standing(identity).cooldown_for(MODEL, self.clock.now_ms()) is not None
+    def is_cooling(self, identity: str) -> bool:
+        return self.memory.health(identity).cooldown_for(MODEL, self.clock.now_ms()) is not None
 
 
 class World:
@@ -77,14 +78,14 @@ class World:
 
 
 @pytest.mark.parametrize("error", [QUOTA, QuotaExhausted("x", scope="model"), CredentialsRejected("x")])
-async def test_a_new_isolate_knows_of_a_long_rest(error: ProxyError) -> None:
+async def test_a_new_isolate_knows_of_a_long_cooldown(error: ProxyError) -> None:
     world = World()
     first, second = world.isolate(), world.isolate()
     first.fail("a", error)
     await first.tell()
     await second.recall()
-    assert second.rests("a")
-    assert not second.rests("b")
+    assert second.is_cooling("a")
+    assert not second.is_cooling("b")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ async def test_a_new_isolate_knows_of_a_long_rest(error: ProxyError) -> None:
         QuotaExhausted("x", retry_after_seconds=30),
     ],
 )
-async def test_a_short_rest_is_not_worth_a_write(error: ProxyError) -> None:
+async def test_a_short_cooldown_is_not_worth_a_write(error: ProxyError) -> None:
     world = World()
     isolate = world.isolate()
     isolate.fail("a", error)
@@ -103,7 +104,7 @@ async def test_a_short_rest_is_not_worth_a_write(error: ProxyError) -> None:
     assert world.kv.writes == []
 
 
-async def test_a_rest_in_kv_ends_with_its_time_and_the_record_with_the_longest() -> None:
+async def test_a_cooldown_in_kv_ends_with_its_time_and_the_record_with_the_longest() -> None:
     world = World()
     first, second = world.isolate(), world.isolate()
     first.fail("a", QUOTA)
@@ -111,7 +112,7 @@ async def test_a_rest_in_kv_ends_with_its_time_and_the_record_with_the_longest()
     assert world.kv.lifetime_seconds == pytest.approx(900, abs=2)
     await second.recall()
     world.clock.advance(901)
-    assert not second.rests("a")
+    assert not second.is_cooling("a")
 
 
 async def test_a_hundred_isolates_that_find_out_write_once() -> None:
@@ -136,7 +137,7 @@ async def test_one_isolate_writes_once_a_minute_at_most_and_then_all_that_is_new
     assert len(world.kv.writes) == 2
     fresh = world.isolate()
     await fresh.recall()
-    assert [fresh.rests(name) for name in ("a", "b", "c")] == [True, True, True]
+    assert [fresh.is_cooling(name) for name in ("a", "b", "c")] == [True, True, True]
 
 
 async def test_a_day_without_quota_costs_few_writes() -> None:
@@ -146,7 +147,7 @@ async def test_a_day_without_quota_costs_few_writes() -> None:
         world.clock.advance(60)
         for isolate in isolates:
             for name in ("a", "b", "c"):
-                if not isolate.rests(name):
+                if not isolate.is_cooling(name):
                     isolate.fail(name, QUOTA)
                     await isolate.tell()
     assert 10 < len(world.kv.writes) < 150
@@ -168,7 +169,7 @@ async def test_what_this_isolate_knows_itself_is_not_overwritten() -> None:
     second.fail("a", RateLimited("x", retry_after_seconds=5))
     await second.recall()
     world.clock.advance(6)
-    assert not second.rests("a")
+    assert not second.is_cooling("a")
 
 
 @pytest.mark.parametrize("kv", [BrokenKV(), None])
@@ -177,7 +178,7 @@ async def test_without_a_working_kv_nothing_breaks(kv: Any) -> None:
     isolate.fail("a", QUOTA)
     await isolate.recall()
     await isolate.tell()
-    assert isolate.rests("a")
+    assert isolate.is_cooling("a")
 
 
 NONSENSE: tuple[Any, ...] = (
@@ -194,7 +195,7 @@ async def test_a_record_that_makes_no_sense_is_as_good_as_none(value: str) -> No
     world = World(ExpiringKV({COOLDOWNS_KEY: value}))
     isolate = world.isolate()
     await isolate.recall()
-    assert isolate.memory.rests() == []
+    assert isolate.memory.cooldowns() == []
     isolate.fail("a", QUOTA)
     await isolate.tell()
     assert "a" in json.loads(world.kv.values[COOLDOWNS_KEY])
@@ -206,6 +207,6 @@ async def test_no_record_locks_an_account_for_longer_than_its_reason_may() -> No
     world = World(ExpiringKV({COOLDOWNS_KEY: json.dumps({"a": {WHOLE_ACCOUNT: fields}})}))
     isolate = world.isolate()
     await isolate.recall()
-    assert isolate.rests("a")
+    assert isolate.is_cooling("a")
     world.clock.advance(3601)
-    assert not isolate.rests("a")
+    assert not isolate.is_cooling("a")

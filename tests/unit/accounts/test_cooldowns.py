@@ -25,7 +25,7 @@ NOW = 1_700_000_000_000
 HOUR = 3600
 
 
-def rest(error: ProxyError, previous: Cooldown | None = None, now: int = NOW) -> Cooldown:
+def cooldown(error: ProxyError, previous: Cooldown | None = None, now: int = NOW) -> Cooldown:
     found = cooldown_after(error, previous, now)
     assert found is not None
     return found
@@ -54,21 +54,21 @@ def seconds(found: Cooldown, now: int = NOW) -> float:
         (NotFound("x", scope="model"), "model_missing", 300, HOUR),
     ],
 )
-def test_each_reason_rests_for_its_time_and_grows_to_its_cap(
+def test_each_reason_cooldown_for_its_time_and_grows_to_its_cap(
     error: ProxyError, reason: str, first: float, longest: float
 ) -> None:
-    now, current = NOW, rest(error)
+    now, current = NOW, cooldown(error)
     assert (current.reason, seconds(current)) == (reason, first)
     waits = [first]
     for _ in range(20):
         now = current.until_ms + 5
-        current = rest(error, current, now)
+        current = cooldown(error, current, now)
         waits.append(seconds(current, now))
     assert waits == sorted(waits)
     assert waits[-1] == longest
 
 
-def test_no_rest_locks_an_account_for_more_than_an_hour() -> None:
+def test_no_cooldown_locks_an_account_for_more_than_an_hour() -> None:
     assert max(rule.longest_seconds for rule in RULES.values()) == HOUR
 
 
@@ -76,30 +76,30 @@ def test_no_rest_locks_an_account_for_more_than_an_hour() -> None:
     "error",
     [InvalidRequest("x"), PayloadTooLarge("x"), NotFound("x"), InternalError("x"), ConfigurationInvalid("x")],
 )
-def test_a_clients_mistake_and_our_own_put_nobody_to_rest(error: ProxyError) -> None:
+def test_a_clients_mistake_and_our_own_put_nobody_to_cooldown(error: ProxyError) -> None:
     assert cooldown_after(error, None, NOW) is None
 
 
-def test_errors_of_requests_that_were_under_way_do_not_make_a_rest_grow() -> None:
+def test_errors_of_requests_that_were_under_way_do_not_make_a_cooldown_grow() -> None:
     error = RateLimited("x", retry_after_seconds=10)
-    first = rest(error)
-    again = rest(error, first, NOW + 2_000)
+    first = cooldown(error)
+    again = cooldown(error, first, NOW + 2_000)
     assert again.until_ms == NOW + 12_000
     assert again.times == 1
 
 
-def test_a_passing_trouble_does_not_shorten_a_longer_rest() -> None:
-    quota = rest(QuotaExhausted("x"))
+def test_a_passing_trouble_does_not_shorten_a_longer_cooldown() -> None:
+    quota = cooldown(QuotaExhausted("x"))
     assert cooldown_after(UpstreamUnavailable("x"), quota, NOW + 1000) is quota
 
 
-def test_another_reason_after_a_rest_starts_anew() -> None:
-    quota = rest(QuotaExhausted("x"))
-    assert rest(UpstreamUnavailable("x"), quota, quota.until_ms).times == 1
+def test_another_reason_after_a_cooldown_starts_anew() -> None:
+    quota = cooldown(QuotaExhausted("x"))
+    assert cooldown(UpstreamUnavailable("x"), quota, quota.until_ms).times == 1
 
 
-def test_after_a_rest_one_request_tries_and_the_others_wait_for_what_comes_of_it() -> None:
-    quota = rest(QuotaExhausted("x"))
+def test_after_a_cooldown_one_request_tries_and_the_others_wait_for_what_comes_of_it() -> None:
+    quota = cooldown(QuotaExhausted("x"))
     over = quota.until_ms
     assert quota.keeps_away(over - 1)
     assert not quota.keeps_away(over)
@@ -109,7 +109,7 @@ def test_after_a_rest_one_request_tries_and_the_others_wait_for_what_comes_of_it
 
 
 def test_passing_trouble_is_tried_by_everyone_at_once() -> None:
-    trouble = rest(UpstreamUnavailable("x"))
+    trouble = cooldown(UpstreamUnavailable("x"))
     assert not trouble.tried(trouble.until_ms).keeps_away(trouble.until_ms)
 
 
@@ -131,11 +131,11 @@ def test_passing_trouble_is_tried_by_everyone_at_once() -> None:
 def test_a_client_is_told_the_same_kind_of_error_and_when_to_come_back(
     error: ProxyError, status: int, retry_after: str | None, is_final: bool
 ) -> None:
-    told = error_for(rest(error), NOW + 10_000)
+    told = error_for(cooldown(error), NOW + 10_000)
     assert (told.status, told.type, told.code) == (status, error.type, error.code)
     assert told.headers().get("retry-after") == retry_after
     assert (told.headers().get("x-should-retry") == "false") == is_final
 
 
-def test_only_the_operator_ends_the_rest_of_a_dead_login() -> None:
-    assert rest(CredentialsRejected("x")).back_ms == FOREVER_MS
+def test_only_the_operator_ends_the_cooldown_of_a_dead_login() -> None:
+    assert cooldown(CredentialsRejected("x")).back_ms == FOREVER_MS

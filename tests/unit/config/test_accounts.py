@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qwen_worker.accounts.pool import record_key
-from qwen_worker.config.account import AccountSettings, Kind
+from qwen_worker.config.account import AccountSettings
 from qwen_worker.config.accounts import read_accounts
 from qwen_worker.credentials.store import RECORD_KEY
 
@@ -18,16 +18,18 @@ from qwen_worker.credentials.store import RECORD_KEY
 class Reading:
     """One reading of some variables."""
 
-    def __init__(
-        self, variables: Mapping[str, str] | None = None, /, prefer: Kind = "api_key", **more: str
-    ) -> None:
+    def __init__(self, variables: Mapping[str, str] | None = None, /, **more: str) -> None:
         self.problems: list[tuple[str, bool]] = []
         self.expected: list[str] = []
-        self.accounts = read_accounts({**(variables or {}), **more}.get, self._report, prefer=prefer)
+        self.mended: list[tuple[str, str]] = []
+        self.accounts = read_accounts({**(variables or {}), **more}.get, self._report, self._mended)
 
     def _report(self, variable: str, expected: str, *, fatal: bool) -> None:
         self.problems.append((variable, fatal))
         self.expected.append(expected)
+
+    def _mended(self, variable: str, what: Sequence[str]) -> None:
+        self.mended += [(variable, words) for words in what]
 
     @property
     def labels(self) -> list[str]:
@@ -90,11 +92,10 @@ def test_members_besides_the_secret() -> None:
         assert account.priority == -1
 
 
-@pytest.mark.parametrize("prefer", ["api_key", "oauth"])
-def test_the_preferred_kind_comes_first_unless_a_priority_says_otherwise(prefer: Kind) -> None:
-    reading = Reading(prefer=prefer, QWEN_CLI_AUTH=text(login("a")), QWEN_API_KEY="key-1")
-    [first, _] = sorted(reading.accounts, key=lambda account: account.priority)
-    assert first.kind == prefer
+@pytest.mark.parametrize(("members", "first"), [({}, "QWEN_API_KEY"), ({"priority": 9}, "QWEN_CLI_AUTH")])
+def test_keys_come_first_unless_a_priority_says_otherwise(members: dict[str, Any], first: str) -> None:
+    reading = Reading(QWEN_CLI_AUTH=text(login("a", **members)), QWEN_API_KEY="key-1")
+    assert min(reading.accounts, key=lambda account: account.priority).label == first
 
 
 @pytest.mark.parametrize(
@@ -148,16 +149,18 @@ def test_a_broken_key_is_fatal_only_if_there_is_no_other_account() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variables", "prefer", "labels"),
+    ("variables", "labels"),
     [
-        ({}, "api_key", ["QWEN_KV"]),
-        ({"QWEN_API_KEY": "key-1"}, "api_key", ["QWEN_API_KEY"]),
-        ({"QWEN_API_KEY": "key-1"}, "oauth", ["QWEN_KV", "QWEN_API_KEY"]),
-        ({"QWEN_CLI_AUTH_2": text(login("a"))}, "oauth", ["QWEN_CLI_AUTH_2"]),
+        ({}, ["QWEN_KV"]),
+        ({"QWEN_CLI_AUTH": "broken"}, ["QWEN_KV"]),
+        ({"QWEN_API_KEY": "key-1"}, ["QWEN_API_KEY"]),
+        ({"QWEN_CLI_AUTH_2": text(login("a"))}, ["QWEN_CLI_AUTH_2"]),
     ],
 )
-def test_a_login_may_live_in_kv_alone(variables: dict[str, str], prefer: Kind, labels: list[str]) -> None:
-    assert Reading(variables, prefer).labels == labels
+def test_without_any_account_a_login_may_live_in_kv_alone(
+    variables: dict[str, str], labels: list[str]
+) -> None:
+    assert Reading(variables).labels == labels
 
 
 def test_no_arrangement_gives_an_account_the_record_or_the_rests_of_another() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qwen_worker.config.settings import DEFAULT_MODELS, Settings
+from qwen_worker.config.settings import DEFAULT_MODELS, REMOVED, Settings
 
 LOGIN = {
     "access_token": "access-token-1",
@@ -19,21 +19,21 @@ VARIABLES = (
     "QWEN_CLI_AUTH_2",
     "QWEN_API_KEY",
     "QWEN_API_KEY_2",
-    "QWEN_CREDENTIAL",
+    "CLIENT_KEYS",
     "OPENAI_API_KEY",
+    "DEFAULT_MODEL",
+    "MODEL_ALIASES",
     "OPENAI_MODEL",
     "QWEN_MODELS",
+    "QWEN_BASE_URL",
     "OPENAI_BASE_URL",
     "QWEN_OAUTH_BASE_URL",
     "LOG_LEVEL",
     "REQUEST_BODY_LIMIT_BYTES",
-    "REFRESH_LEAD_SECONDS",
     "UPSTREAM_TIMEOUT_SECONDS",
-    "UPSTREAM_ATTEMPTS",
     "STREAM_KEEP_ALIVE_SECONDS",
     "STREAM_IDLE_TIMEOUT_SECONDS",
-    "STREAM_REWRITE",
-    "ACCOUNT_HEADER",
+    *REMOVED,
 )
 
 
@@ -87,10 +87,12 @@ def test_a_malformed_login_is_reported_by_field_and_not_shown(value: str, where:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("OPENAI_BASE_URL", "dashscope.aliyuncs.com"),
+        ("OPENAI_BASE_URL", "dashscope"),
         ("OPENAI_BASE_URL", "ftp://example.com"),
         ("OPENAI_BASE_URL", "https://user:secret@example.com/v1"),
+        ("QWEN_BASE_URL", "ftp://example.com"),
         ("QWEN_OAUTH_BASE_URL", "https://"),
+        ("CLIENT_KEYS", ","),
         ("OPENAI_API_KEY", " , "),
         ("QWEN_API_KEY", "pasted\u2026key"),
     ],
@@ -106,16 +108,15 @@ def test_what_would_be_unsafe_to_ignore_is_fatal(variable: str, value: str) -> N
     ("variable", "value"),
     [
         ("LOG_LEVEL", "loud"),
-        ("QWEN_CREDENTIAL", "both"),
         ("REQUEST_BODY_LIMIT_BYTES", "1MB"),
-        ("UPSTREAM_ATTEMPTS", "0"),
         ("UPSTREAM_TIMEOUT_SECONDS", "nan"),
         ("STREAM_KEEP_ALIVE_SECONDS", "-1"),
         ("STREAM_IDLE_TIMEOUT_SECONDS", "inf"),
-        ("REFRESH_LEAD_SECONDS", "1e9"),
         ("OPENAI_MODEL", "=x"),
+        ("OPENAI_MODEL", "qwen3-coder-plus,qwen3-coder-plus"),
+        ("MODEL_ALIASES", "gpt-4o="),
+        ("MODEL_ALIASES", "qwen3-max"),
         ("QWEN_MODELS", ","),
-        ("ACCOUNT_HEADER", "yes"),
     ],
 )
 def test_other_bad_values_are_named_and_the_default_is_used(variable: str, value: str) -> None:
@@ -125,8 +126,55 @@ def test_other_bad_values_are_named_and_the_default_is_used(variable: str, value
     assert settings._replace(problems=()) == Settings()
 
 
-def test_client_keys_are_separated_by_commas() -> None:
-    assert read(OPENAI_API_KEY=" one, two ,,three").client_keys == ("one", "two", "three")
+@pytest.mark.parametrize("name", ["CLIENT_KEYS", "OPENAI_API_KEY"])
+def test_client_keys_are_separated_by_commas(name: str) -> None:
+    assert read(**{name: " one, two ,,three"}).client_keys == ("one", "two", "three")
+
+
+@pytest.mark.parametrize("name", REMOVED)
+def test_a_variable_that_is_no_longer_used_is_noticed_and_changes_nothing(name: str) -> None:
+    settings = read(**{name: "a value"})
+    [notice] = settings.notices
+    assert str(notice).startswith(f"{name}: no longer used")
+    assert "a value" not in str(notice)
+    assert settings._replace(notices=()) == Settings()
+
+
+NAMES_AND_OLDER_NAMES = [
+    ("CLIENT_KEYS", "one,two", "OPENAI_API_KEY", "one, two", "three", True),
+    (
+        "QWEN_BASE_URL",
+        "https://a.example/v1",
+        "OPENAI_BASE_URL",
+        "https://a.example/v1/",
+        "https://b.example",
+        True,
+    ),
+    ("DEFAULT_MODEL", "qwen3-max", "OPENAI_MODEL", "qwen3-max", "qwen3-coder-flash", False),
+    ("MODEL_ALIASES", "a=x,b=y", "OPENAI_MODEL", "b=y, a=x", "a=x", False),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "older_name", "same", "other", "fatal"), NAMES_AND_OLDER_NAMES)
+def test_older_names_stay_valid_and_two_different_values_are_a_problem(
+    name: str, value: str, older_name: str, same: str, other: str, fatal: bool
+) -> None:
+    settings = read(**{name: value})
+    assert settings != Settings()
+    assert read(**{older_name: same}) == settings
+    assert read(**{name: value, older_name: same}) == settings
+
+    contradicted = read(**{name: value, older_name: other})
+    [problem] = contradicted.problems
+    assert (problem.variable, problem.fatal) == (name, fatal)
+    assert older_name in problem.expected
+    assert contradicted._replace(problems=()) == settings
+
+
+def test_the_default_model_and_aliases_may_come_from_different_variables() -> None:
+    settings = read(DEFAULT_MODEL="qwen3-max", OPENAI_MODEL="a=x")
+    assert (settings.default_model, settings.model_aliases) == ("qwen3-max", {"a": "x"})
+    assert settings.problems == ()
 
 
 @pytest.mark.parametrize(

@@ -10,32 +10,24 @@ from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.renewal import Renewal
 from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, ProxyError, RefreshPending
-from qwen_worker.log import Log
-from qwen_worker.platform.ports import Runtime
-from tests.simulation.virtual_time import virtual
-from tests.unit.credentials.world import LIFETIME_SECONDS, FakeKV, Isolate, TokenEndpoint, login_json
+from tests.support.clock import virtual
+from tests.support.isolate import Isolate
+from tests.support.kv import MemoryKV
+from tests.support.token_endpoint import LIFETIME_SECONDS, TokenEndpoint, login_json
 
 EXPIRED = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=-10)}
 NEARLY_EXPIRED = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}
 
 
-class Cut(FakeKV):
-    """Another place's view of a KV namespace: some keys show their past, everything written arrives."""
-
-    def __init__(self, origin: FakeKV) -> None:
-        super().__init__()
-        self.values = origin.values
-
-
-async def five_isolates_at_once(kv: FakeKV, endpoint: TokenEndpoint) -> list[str | ProxyError]:
+async def five_isolates_at_once(kv: MemoryKV, endpoint: TokenEndpoint) -> list[str | ProxyError]:
     """The predecessor's downfall: five isolates, each in a place of its own, and one expired token.
 
     Returns the access token, or the error, that each of them gets.
     """
-    isolates = [Isolate(EXPIRED, kv=Cut(kv), endpoint=endpoint, seed=seed) for seed in range(5)]
+    isolates = [Isolate(EXPIRED, kv=kv.elsewhere(), endpoint=endpoint, seed=seed) for seed in range(5)]
     results = await asyncio.gather(*(isolate.acquire() for isolate in isolates), return_exceptions=True)
     for isolate in isolates:
-        await isolate.background.drain()
+        await isolate.background.finished()
     return [
         result.secret if isinstance(result, Credential) else cast(ProxyError, result) for result in results
     ]
@@ -43,19 +35,17 @@ async def five_isolates_at_once(kv: FakeKV, endpoint: TokenEndpoint) -> list[str
 
 @virtual
 async def test_five_isolates_with_an_expired_token_all_succeed_with_the_winners_login() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     assert await five_isolates_at_once(kv, endpoint) == ["access-refresh-1"] * 5
     assert (len(endpoint.spent), endpoint.refused) == (1, 4)
     assert kv.record["refresh_token"] == "refresh-1"
 
 
-async def delete_on_400(
-    self: Renewal, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log
-) -> None:
+async def delete_on_400(self: Renewal, refused: oauth.Refused, spent: str) -> None:
     """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
-    await runtime.clock.sleep(1)
-    cast(FakeKV, runtime.kv).values.clear()
-    self._state.token = None
+    await self._clock.sleep(1)
+    cast(MemoryKV, self._job.runtime.kv).values.clear()
+    self._state.held.token = None
 
 
 def test_the_same_bricks_the_login_if_a_refusal_deletes_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +53,7 @@ def test_the_same_bricks_the_login_if_a_refusal_deletes_the_record(monkeypatch: 
 
     @virtual
     async def story() -> None:
-        kv, endpoint = FakeKV(), TokenEndpoint()
+        kv, endpoint = MemoryKV(), TokenEndpoint()
         results = await five_isolates_at_once(kv, endpoint)
         assert [isinstance(result, ProxyError) for result in results].count(True) == 4
         assert kv.values == {}
@@ -74,9 +64,9 @@ def test_the_same_bricks_the_login_if_a_refusal_deletes_the_record(monkeypatch: 
 
 @virtual
 async def test_the_refused_ones_find_the_winners_login_though_their_place_shows_the_old_record() -> None:
-    kv, endpoint = FakeKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
-    winner = Isolate({}, kv=Cut(kv), endpoint=endpoint)
-    stale = Cut(kv)
+    kv, endpoint = MemoryKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
+    winner = Isolate({}, kv=kv.elsewhere(), endpoint=endpoint)
+    stale = kv.elsewhere()
     stale.shown = {RECORD_KEY: kv.values[RECORD_KEY]}
     loser = Isolate({}, kv=stale, endpoint=endpoint)
     await winner.acquire()
@@ -86,7 +76,7 @@ async def test_the_refused_ones_find_the_winners_login_though_their_place_shows_
 
 @virtual
 async def test_a_login_that_appears_in_kv_while_ours_is_refused_is_used() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint(live="another-0")
+    kv, endpoint = MemoryKV(), TokenEndpoint("another-0")
     waiting = asyncio.ensure_future(Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire())
     await asyncio.sleep(0.2)
     kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
@@ -96,10 +86,10 @@ async def test_a_login_that_appears_in_kv_while_ours_is_refused_is_used() -> Non
 
 @virtual
 async def test_a_refused_isolate_goes_on_with_a_token_that_has_not_expired() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
-    blind = Cut(kv)
+    kv, endpoint = MemoryKV(), TokenEndpoint()
+    blind = kv.elsewhere()
     loser = Isolate(NEARLY_EXPIRED, kv=blind, endpoint=endpoint)
-    await Isolate(NEARLY_EXPIRED, kv=Cut(kv), endpoint=endpoint).acquire()
+    await Isolate(NEARLY_EXPIRED, kv=kv.elsewhere(), endpoint=endpoint).acquire()
     await asyncio.sleep(5)
     blind.hide = set(kv.values)
     for _ in range(60):
@@ -109,16 +99,16 @@ async def test_a_refused_isolate_goes_on_with_a_token_that_has_not_expired() -> 
     blind.hide = set()
     await asyncio.sleep(20)
     await loser.acquire()
-    await loser.background.drain()
+    await loser.background.finished()
     assert (await loser.acquire()).secret == "access-refresh-1"
     assert endpoint.refused == 1
 
 
-async def lost_race_behind_a_stale_kv() -> tuple[Isolate, Cut, TokenEndpoint]:
+async def lost_race_behind_a_stale_kv() -> tuple[Isolate, MemoryKV, TokenEndpoint]:
     """An isolate whose refresh token another one has spent, and whose KV does not show that yet."""
-    kv, endpoint = FakeKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
-    await Isolate({}, kv=Cut(kv), endpoint=endpoint).acquire()
-    blind = Cut(kv)
+    kv, endpoint = MemoryKV({RECORD_KEY: login_json(expires_in_seconds=-10)}), TokenEndpoint()
+    await Isolate({}, kv=kv.elsewhere(), endpoint=endpoint).acquire()
+    blind = kv.elsewhere()
     blind.shown = {RECORD_KEY: login_json(expires_in_seconds=-10)}
     blind.hide = {key for key in kv.values if key != RECORD_KEY}
     return Isolate({}, kv=blind, endpoint=endpoint), blind, endpoint
@@ -152,7 +142,7 @@ async def test_even_a_login_called_rejected_too_early_works_again_as_soon_as_kv_
 
 @virtual
 async def test_a_stale_record_is_not_taken_for_newer_than_memory() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     isolate = Isolate(EXPIRED, kv=kv, endpoint=endpoint)
     await isolate.acquire()
     kv.shown = {RECORD_KEY: kv.values[RECORD_KEY]}
@@ -165,7 +155,7 @@ async def test_a_stale_record_is_not_taken_for_newer_than_memory() -> None:
 
 @virtual
 async def test_an_isolate_that_slept_through_many_rotations_follows_their_trail() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     awake = Isolate(EXPIRED, kv=kv, endpoint=endpoint)
     for _ in range(4):
         await awake.acquire()
@@ -178,7 +168,7 @@ async def test_an_isolate_that_slept_through_many_rotations_follows_their_trail(
 
 @virtual
 async def test_a_login_lost_to_everyone_is_not_searched_for_ever() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint(live="elsewhere")
+    kv, endpoint = MemoryKV(), TokenEndpoint("elsewhere")
     isolate = Isolate(EXPIRED, kv=kv, endpoint=endpoint)
     assert isinstance(await isolate.error(), CredentialsRejected)
-    assert kv.reads.total() < 8
+    assert len(kv.reads) < 8

@@ -5,19 +5,21 @@ import json
 
 from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, RefreshPending
-from tests.simulation.virtual_time import virtual
-from tests.unit.credentials.world import HOUR, FakeKV, Isolate, TokenEndpoint, login_json
+from tests.support.clock import virtual
+from tests.support.isolate import Isolate
+from tests.support.kv import MemoryKV
+from tests.support.token_endpoint import HOUR, TokenEndpoint, login_json
 
 DEAD = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=-10)}
 
 
 def dead_endpoint() -> TokenEndpoint:
-    return TokenEndpoint(live="another-0")
+    return TokenEndpoint("another-0")
 
 
 @virtual
 async def test_every_request_gets_a_503_that_is_not_to_be_retried_and_says_what_to_do() -> None:
-    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    isolate = Isolate(DEAD, kv=MemoryKV(), endpoint=dead_endpoint())
     errors = await asyncio.gather(*(isolate.error() for _ in range(100)))
     errors += [await isolate.error() for _ in range(100)]
     assert {(error.status, error.code) for error in errors} == {(503, "credentials_rejected")}
@@ -28,7 +30,7 @@ async def test_every_request_gets_a_503_that_is_not_to_be_retried_and_says_what_
 
 @virtual
 async def test_other_isolates_learn_it_from_kv() -> None:
-    kv, endpoint = FakeKV(), dead_endpoint()
+    kv, endpoint = MemoryKV(), dead_endpoint()
     await Isolate(DEAD, kv=kv, endpoint=endpoint).error()
     for _ in range(10):
         error = await Isolate(DEAD, kv=kv, endpoint=endpoint).error()
@@ -48,7 +50,7 @@ async def test_a_dead_login_without_kv_makes_no_storm_either() -> None:
 
 @virtual
 async def test_a_new_secret_clears_it_at_once() -> None:
-    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    isolate = Isolate(DEAD, kv=MemoryKV(), endpoint=dead_endpoint())
     await isolate.error()
     isolate.configure({"QWEN_CLI_AUTH": login_json(access="access-another-0", refresh="another-0")})
     assert (await isolate.acquire()).secret == "access-another-0"
@@ -56,7 +58,7 @@ async def test_a_new_secret_clears_it_at_once() -> None:
 
 @virtual
 async def test_a_new_record_in_kv_clears_it_at_once() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
     await isolate.error()
     kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
@@ -65,7 +67,7 @@ async def test_a_new_record_in_kv_clears_it_at_once() -> None:
 
 @virtual
 async def test_a_new_record_whose_access_token_has_expired_is_refreshed() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
     await isolate.error()
     kv.values[RECORD_KEY] = login_json(access="access-x", refresh="another-0", expires_in_seconds=-500)
@@ -74,7 +76,7 @@ async def test_a_new_record_whose_access_token_has_expired_is_refreshed() -> Non
 
 @virtual
 async def test_a_new_record_helps_a_login_that_had_no_refresh_token() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate({"QWEN_CLI_AUTH": login_json(refresh=None, expires_in_seconds=-10)}, kv=kv)
     assert isinstance(await isolate.error(), CredentialsRejected)
     kv.values[RECORD_KEY] = login_json(access="access-another-0", refresh="another-0")
@@ -84,7 +86,7 @@ async def test_a_new_record_helps_a_login_that_had_no_refresh_token() -> None:
 @virtual
 async def test_the_access_token_is_used_to_its_end_though_its_refresh_token_is_dead() -> None:
     env = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}
-    isolate = Isolate(env, kv=FakeKV(), endpoint=dead_endpoint())
+    isolate = Isolate(env, kv=MemoryKV(), endpoint=dead_endpoint())
     for _ in range(56):
         assert (await isolate.acquire()).secret == "access-refresh-0"
         await asyncio.sleep(10)
@@ -96,31 +98,31 @@ async def test_the_access_token_is_used_to_its_end_though_its_refresh_token_is_d
 
 @virtual
 async def test_an_hour_later_it_is_tried_once_more_because_the_endpoint_may_have_been_wrong() -> None:
-    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    isolate = Isolate(DEAD, kv=MemoryKV(), endpoint=dead_endpoint())
     await isolate.error()
     await asyncio.sleep(HOUR + 60)
     assert isinstance(await isolate.error(), CredentialsRejected)
     assert len(isolate.endpoint.requests) == 2
     assert isinstance(await isolate.error(), CredentialsRejected)
     assert len(isolate.endpoint.requests) == 2
-    isolate.endpoint.live = "refresh-0"
+    isolate.endpoint.live = {"refresh-0"}
     await asyncio.sleep(HOUR + 60)
     assert (await isolate.acquire()).secret == "access-refresh-1"
 
 
 @virtual
 async def test_a_refresh_token_that_works_again_is_no_longer_held_to_be_dead() -> None:
-    isolate = Isolate(DEAD, kv=FakeKV(), endpoint=dead_endpoint())
+    isolate = Isolate(DEAD, kv=MemoryKV(), endpoint=dead_endpoint())
     await isolate.error()
     await asyncio.sleep(HOUR + 60)
-    isolate.endpoint.live, isolate.endpoint.rotates = "refresh-0", False
+    isolate.endpoint.live, isolate.endpoint.rotates = {"refresh-0"}, False
     assert (await isolate.acquire()).secret == "access-1"
     assert (await isolate.describe())["state"] == "ready"
 
 
 @virtual
 async def test_while_kv_cannot_be_read_no_login_is_called_dead() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_reads = float("inf")
     isolate = Isolate(DEAD, kv=kv, endpoint=dead_endpoint())
     for _ in range(10):
@@ -133,7 +135,7 @@ async def test_while_kv_cannot_be_read_no_login_is_called_dead() -> None:
 
 @virtual
 async def test_a_failing_read_of_the_successor_makes_no_login_dead() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     await Isolate(DEAD, kv=kv, endpoint=endpoint).acquire()
     kv.hide = {RECORD_KEY}
     kv.fail_keys = {key for key in kv.values if "successor" in key}
@@ -148,7 +150,7 @@ async def test_a_failing_read_of_the_successor_makes_no_login_dead() -> None:
 @virtual
 async def test_nothing_is_deleted_or_overwritten() -> None:
     record = login_json(access="access-x", refresh="dead-0", expires_in_seconds=-10)
-    kv = FakeKV({RECORD_KEY: record})
+    kv = MemoryKV({RECORD_KEY: record})
     isolate = Isolate({}, kv=kv, endpoint=dead_endpoint())
     for _ in range(40):
         await isolate.error()

@@ -8,13 +8,15 @@ import pytest
 from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, RefreshPending
-from tests.simulation.virtual_time import virtual
-from tests.unit.credentials.world import HOUR, Answer, FakeKV, Isolate, TokenEndpoint, login_json
+from tests.support.clock import virtual
+from tests.support.isolate import Isolate
+from tests.support.kv import MemoryKV
+from tests.support.token_endpoint import HOUR, Answer, TokenEndpoint, login_json
 
 
 @virtual
 async def test_a_refused_token_is_refreshed_though_it_has_not_expired() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     refused = await isolate.acquire()
     assert (await isolate.replace(refused)).secret == "access-refresh-1"
     assert (await isolate.acquire()).secret == "access-refresh-1"
@@ -22,7 +24,7 @@ async def test_a_refused_token_is_refreshed_though_it_has_not_expired() -> None:
 
 @virtual
 async def test_100_refused_requests_share_one_refresh() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     refused = await isolate.acquire()
     credentials = await asyncio.gather(*(isolate.replace(refused) for _ in range(100)))
     assert {credential.secret for credential in credentials} == {"access-refresh-1"}
@@ -32,7 +34,7 @@ async def test_100_refused_requests_share_one_refresh() -> None:
 
 @virtual
 async def test_what_another_isolate_has_refreshed_is_used_instead_of_a_refresh() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     one, two = Isolate(kv=kv, endpoint=endpoint), Isolate(kv=kv, endpoint=endpoint)
     refused = await two.acquire()
     await one.replace(await one.acquire())
@@ -42,7 +44,7 @@ async def test_what_another_isolate_has_refreshed_is_used_instead_of_a_refresh()
 
 @virtual
 async def test_a_refusal_during_a_background_refresh_waits_for_it() -> None:
-    isolate = Isolate({"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}, kv=FakeKV())
+    isolate = Isolate({"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}, kv=MemoryKV())
     isolate.endpoint.delay_seconds = 3
     refused = await isolate.acquire()
     assert isolate.background.tasks
@@ -52,7 +54,7 @@ async def test_a_refusal_during_a_background_refresh_waits_for_it() -> None:
 
 @virtual
 async def test_a_refusal_during_a_mere_look_into_kv_is_followed_by_a_refresh() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_reads = float("inf")
     isolate = Isolate(kv=kv)
     await isolate.acquire()
@@ -64,21 +66,21 @@ async def test_a_refusal_during_a_mere_look_into_kv_is_followed_by_a_refresh() -
 
 @virtual
 async def test_a_token_refused_straight_after_its_refresh_means_that_the_oauth_tier_is_closed() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     fresh = await isolate.replace(await isolate.acquire())
     with pytest.raises(CredentialsRejected) as caught:
         await isolate.replace(fresh)
     error = caught.value
     assert (error.status, error.code) == (503, "oauth_discontinued")
     assert error.headers()["x-should-retry"] == "false"
-    for word in ("2026-04-15", "QWEN_API_KEY", "OPENAI_BASE_URL"):
+    for word in ("2026-04-15", "QWEN_API_KEY", "QWEN_BASE_URL"):
         assert word in error.message
     assert len(isolate.endpoint.requests) == 1
 
 
 @virtual
 async def test_a_closed_tier_is_probed_ever_more_rarely() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate(kv=kv)
     calls = 0
     for _ in range(24 * 360):
@@ -95,7 +97,7 @@ async def test_a_closed_tier_is_probed_ever_more_rarely() -> None:
 
 @virtual
 async def test_when_the_tier_is_back_it_is_used_again() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     fresh = await isolate.replace(await isolate.acquire())
     with pytest.raises(CredentialsRejected):
         await isolate.replace(fresh)
@@ -106,7 +108,7 @@ async def test_when_the_tier_is_back_it_is_used_again() -> None:
 
 @virtual
 async def test_a_token_revoked_hours_after_its_refresh_is_refreshed_again() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     first = await isolate.replace(await isolate.acquire())
     await asyncio.sleep(HOUR)
     assert (await isolate.replace(first)).secret == "access-refresh-2"
@@ -114,7 +116,7 @@ async def test_a_token_revoked_hours_after_its_refresh_is_refreshed_again() -> N
 
 @virtual
 async def test_a_revoked_token_whose_refresh_token_is_dead() -> None:
-    isolate = Isolate(kv=FakeKV(), endpoint=TokenEndpoint(live="another-0"))
+    isolate = Isolate(kv=MemoryKV(), endpoint=TokenEndpoint("another-0"))
     refused = await isolate.acquire()
     for _ in range(3):
         with pytest.raises(CredentialsRejected) as caught:
@@ -125,7 +127,7 @@ async def test_a_revoked_token_whose_refresh_token_is_dead() -> None:
 
 @virtual
 async def test_a_revoked_token_during_an_outage_of_the_token_endpoint() -> None:
-    isolate = Isolate(kv=FakeKV())
+    isolate = Isolate(kv=MemoryKV())
     isolate.endpoint.faults = [Answer(503, "")] * 100
     refused = await isolate.acquire()
     for _ in range(20):
@@ -137,7 +139,7 @@ async def test_a_revoked_token_during_an_outage_of_the_token_endpoint() -> None:
 
 @virtual
 async def test_a_stale_record_does_not_bring_back_an_older_token() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     isolate = Isolate(kv=kv, endpoint=endpoint)
     first = await isolate.replace(await isolate.acquire())
     await asyncio.sleep(HOUR)
@@ -147,11 +149,11 @@ async def test_a_stale_record_does_not_bring_back_an_older_token() -> None:
 
 @virtual
 async def test_a_static_key_has_no_replacement() -> None:
-    isolate = Isolate({"QWEN_API_KEY": "static-key-1", "OPENAI_BASE_URL": "https://host.example/v1"})
+    isolate = Isolate({"QWEN_API_KEY": "static-key-1", "QWEN_BASE_URL": "https://host.example/v1"})
     key = await isolate.acquire()
     assert key == Credential("api_key", "static-key-1", "https://host.example/v1")
     with pytest.raises(CredentialsRejected) as caught:
         await isolate.replace(key)
     assert "QWEN_API_KEY" in caught.value.message
-    assert "OPENAI_BASE_URL" in caught.value.message
+    assert "QWEN_BASE_URL" in caught.value.message
     assert "static-key-1" not in caught.value.message

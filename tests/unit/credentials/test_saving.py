@@ -7,15 +7,17 @@ from itertools import pairwise
 import pytest
 
 from qwen_worker.credentials.store import RECORD_KEY
-from tests.simulation.virtual_time import EPOCH_MS, virtual
-from tests.unit.credentials.world import HOUR, LIFETIME_SECONDS, FakeKV, Isolate, TokenEndpoint, login_json
+from tests.support.clock import START_MS, virtual
+from tests.support.isolate import Isolate
+from tests.support.kv import MemoryKV
+from tests.support.token_endpoint import HOUR, LIFETIME_SECONDS, TokenEndpoint, login_json
 
 EXPIRED = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=-10)}
 
 
 @virtual
 async def test_kv_holds_the_rotated_token_before_anyone_uses_it() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate(EXPIRED, kv=kv)
     waiting = [asyncio.ensure_future(isolate.acquire()) for _ in range(10)]
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -26,14 +28,14 @@ async def test_kv_holds_the_rotated_token_before_anyone_uses_it() -> None:
 def test_a_failing_write_is_retried_while_the_request_succeeds(failures: int) -> None:
     @virtual
     async def story() -> None:
-        kv = FakeKV()
+        kv = MemoryKV()
         kv.fail_writes = failures
         isolate = Isolate(EXPIRED, kv=kv)
         assert (await isolate.acquire()).secret == "access-refresh-1"
         assert asyncio.get_running_loop().time() < 1
         assert "KV failed" in isolate.events("warning")
         assert (await isolate.describe())["saved"] is False
-        await isolate.background.drain()
+        await isolate.background.finished()
         assert kv.record["refresh_token"] == "refresh-1"
         assert "token saved" in isolate.events("info")
         assert (await isolate.describe())["saved"] is True
@@ -44,7 +46,7 @@ def test_a_failing_write_is_retried_while_the_request_succeeds(failures: int) ->
 
 @virtual
 async def test_writes_to_one_key_are_more_than_a_second_apart() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_writes = 4
     attempts: list[float] = []
     put = kv.put
@@ -57,34 +59,34 @@ async def test_writes_to_one_key_are_more_than_a_second_apart() -> None:
     kv.put = noted  # type: ignore[method-assign]
     isolate = Isolate(EXPIRED, kv=kv)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert len(attempts) >= 2
     assert all(later - earlier > 1 for earlier, later in pairwise(attempts))
 
 
 @virtual
 async def test_an_outage_longer_than_background_work_may_last_is_survived_by_later_requests() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_writes = float("inf")
     isolate = Isolate(EXPIRED, kv=kv)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert asyncio.get_running_loop().time() < 31
     assert "token not saved" in isolate.events("error")
     kv.fail_writes = 0
     await asyncio.sleep(600)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert kv.record["refresh_token"] == "refresh-1"
 
 
 @virtual
 async def test_the_cron_trigger_saves_too() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_writes = float("inf")
     isolate = Isolate(EXPIRED, kv=kv)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     kv.fail_writes = 0
     await isolate.cron()
     assert kv.record["refresh_token"] == "refresh-1"
@@ -92,24 +94,24 @@ async def test_the_cron_trigger_saves_too() -> None:
 
 @virtual
 async def test_a_late_write_does_not_replace_a_newer_token() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_writes = 2
     isolate = Isolate(EXPIRED, kv=kv)
     await isolate.acquire()
     newer = {
         "access_token": "access-refresh-2",
         "refresh_token": "refresh-2",
-        "expiry_date": EPOCH_MS + 9 * HOUR * 1000,
-        "refreshed_at": EPOCH_MS + 3 * HOUR * 1000,
+        "expiry_date": START_MS + 9 * HOUR * 1000,
+        "refreshed_at": START_MS + 3 * HOUR * 1000,
     }
     kv.values[RECORD_KEY] = json.dumps(newer)
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert kv.record["refresh_token"] == "refresh-2"
 
 
 @virtual
 async def test_a_late_write_does_not_replace_the_login_of_a_newer_secret() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     isolate = Isolate(EXPIRED, kv=kv)
     first = await isolate.acquire()
     await asyncio.sleep(HOUR)
@@ -121,17 +123,17 @@ async def test_a_late_write_does_not_replace_the_login_of_a_newer_secret() -> No
         "secret_fingerprint": "a newer secret's",
     }
     kv.values[RECORD_KEY] = json.dumps(newer)
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert kv.record["refresh_token"] == "new-0"
 
 
 @virtual
 async def test_while_a_write_is_repeated_requests_start_nothing_of_their_own() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_writes = float("inf")
     isolate = Isolate(EXPIRED, kv=kv)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     await asyncio.sleep(60)
     before = isolate.background.spawned
     await asyncio.gather(*(isolate.acquire() for _ in range(50)))
@@ -140,7 +142,7 @@ async def test_while_a_write_is_repeated_requests_start_nothing_of_their_own() -
 
 @virtual
 async def test_the_successor_alone_is_enough_for_the_others() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()
     del kv.values[RECORD_KEY]
     assert (await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()).secret == "access-refresh-1"
@@ -148,7 +150,7 @@ async def test_the_successor_alone_is_enough_for_the_others() -> None:
 
 @virtual
 async def test_while_kv_cannot_be_read_a_fresh_isolate_uses_the_secret_and_looks_again_soon() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()
     kv.fail_reads = float("inf")
     env = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=2 * HOUR)}
@@ -158,14 +160,14 @@ async def test_while_kv_cannot_be_read_a_fresh_isolate_uses_the_secret_and_looks
     kv.fail_reads = 0
     await asyncio.sleep(20)
     await isolate.acquire()
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert (await isolate.acquire()).secret == "access-refresh-1"
     assert len(endpoint.requests) == 1
 
 
 @virtual
 async def test_a_kv_that_fails_for_a_moment_does_not_make_a_fresh_isolate_spend_the_secrets_token() -> None:
-    kv, endpoint = FakeKV(), TokenEndpoint()
+    kv, endpoint = MemoryKV(), TokenEndpoint()
     await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()
     kv.fail_reads = 4
     assert (await Isolate(EXPIRED, kv=kv, endpoint=endpoint).acquire()).secret == "access-refresh-1"
@@ -174,7 +176,7 @@ async def test_a_kv_that_fails_for_a_moment_does_not_make_a_fresh_isolate_spend_
 
 @virtual
 async def test_a_kv_that_is_down_altogether_does_not_stop_the_worker() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     kv.fail_reads = kv.fail_writes = float("inf")
     isolate = Isolate(EXPIRED, kv=kv)
     assert (await isolate.acquire()).secret == "access-refresh-1"

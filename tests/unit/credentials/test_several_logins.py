@@ -3,44 +3,16 @@
 import asyncio
 import json
 from typing import Any
-from urllib.parse import parse_qs
 
 import pytest
 
 from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.store import ACCOUNT_LIFETIME_SECONDS, RECORD_KEY
 from qwen_worker.errors import RefreshPending
-from qwen_worker.platform.ports import InboundResponse, OutboundRequest
-from tests.simulation.virtual_time import virtual
-from tests.unit.credentials.world import HOUR, FakeKV, Isolate, TokenEndpoint, login_json
-
-
-class Endpoints(TokenEndpoint):
-    """The token endpoint for the logins a, b and c; each has its own chain of refresh tokens."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.logins = {name: TokenEndpoint(live=f"{name}-0") for name in "abc"}
-
-    async def fetch(
-        self, request: OutboundRequest, *, timeout_ms: int, is_stream: bool = False
-    ) -> InboundResponse:
-        sent = parse_qs((request.body or b"").decode())["refresh_token"][0]
-        return await self.logins[sent[0]].fetch(request, timeout_ms=timeout_ms)
-
-    @property
-    def all_refused(self) -> int:
-        return sum(login.refused for login in self.logins.values())
-
-
-class ExpiringKV(FakeKV):
-    def __init__(self, values: dict[str, str] | None = None) -> None:
-        super().__init__(values)
-        self.lifetimes: dict[str, int | None] = {}
-
-    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
-        self.lifetimes[key] = expiration_ttl_seconds
-        await super().put(key, value)
+from tests.support.clock import virtual
+from tests.support.isolate import Isolate
+from tests.support.kv import MemoryKV
+from tests.support.token_endpoint import HOUR, TokenEndpoint, login_json
 
 
 def login(name: str, **members: Any) -> dict[str, Any]:
@@ -52,9 +24,9 @@ def login(name: str, **members: Any) -> dict[str, Any]:
 class World:
     """One KV namespace and one Qwen; isolates come and go."""
 
-    def __init__(self, kv: FakeKV | None = None) -> None:
-        self.endpoint = Endpoints()
-        self.kv = kv or FakeKV()
+    def __init__(self, kv: MemoryKV | None = None) -> None:
+        self.endpoint = TokenEndpoint("a-0", "b-0", "c-0")
+        self.kv = kv or MemoryKV()
 
     def isolate(self, *names: str, **extra: dict[str, Any]) -> Isolate:
         """An isolate that is configured with these logins, in this order; `extra` has members for some."""
@@ -66,7 +38,7 @@ class World:
         found = [
             await account.source.acquire(isolate.runtime, isolate.log) for account in isolate.pool.accounts
         ]
-        await isolate.background.drain()
+        await isolate.background.finished()
         return [credential.secret for credential in found]
 
 
@@ -82,7 +54,7 @@ async def test_each_login_has_a_record_of_its_own() -> None:
     assert records.pop(RECORD_KEY) == "a-1"
     assert sorted(records.values()) == ["b-1", "c-1"]
     assert await world.tokens(world.isolate("a", "b", "c")) == ["access-a-1", "access-b-1", "access-c-1"]
-    assert world.endpoint.all_refused == 0
+    assert world.endpoint.refused == 0
 
 
 @pytest.mark.parametrize("after", ["ba", "b", "a", "cab", "bca", "c"])
@@ -102,7 +74,7 @@ def test_whatever_is_added_removed_or_rearranged_no_token_is_lost_or_mixed_up(
             isolate = world.isolate(*names)
             assert await world.tokens(isolate) == [f"access-{name}-{generation[name]}" for name in names]
             await asyncio.sleep(7 * HOUR)
-        assert world.endpoint.all_refused == 0
+        assert world.endpoint.refused == 0
 
     run()
 
@@ -110,21 +82,21 @@ def test_whatever_is_added_removed_or_rearranged_no_token_is_lost_or_mixed_up(
 @virtual
 async def test_a_predecessors_record_beside_several_logins_is_nobodys_unless_the_first_is_dead() -> None:
     record = login_json(access="access-b-7", refresh="b-7", expires_in_seconds=5 * HOUR)
-    world = World(FakeKV({RECORD_KEY: record}))
+    world = World(MemoryKV({RECORD_KEY: record}))
     assert await world.tokens(world.isolate("a", "b")) == ["access-a-1", "access-b-1"]
     rotated = login_json(access="access-a-7", refresh="a-7", expires_in_seconds=5 * HOUR)
-    world = World(FakeKV({RECORD_KEY: rotated}))
-    world.endpoint.logins["a"].live = "a-7"
+    world = World(MemoryKV({RECORD_KEY: rotated}))
+    world.endpoint.live = {"a-7", "b-0"}
     assert await world.tokens(world.isolate("a", "b")) == ["access-a-7", "access-b-1"]
 
 
 @virtual
 async def test_records_of_logins_that_are_gone_expire_but_not_the_first_ones() -> None:
-    kv = ExpiringKV()
+    kv = MemoryKV()
     world = World(kv)
     await world.tokens(world.isolate("a", "b"))
-    assert kv.lifetimes.pop(RECORD_KEY) is None
-    others = {key: seconds for key, seconds in kv.lifetimes.items() if ":account:" in key}
+    assert kv.namespace.lifetimes.pop(RECORD_KEY) is None
+    others = {key: seconds for key, seconds in kv.namespace.lifetimes.items() if ":account:" in key}
     assert list(others.values()) == [ACCOUNT_LIFETIME_SECONDS]
 
 
@@ -134,8 +106,8 @@ async def test_a_single_login_looks_for_a_former_record_once_in_its_life() -> No
     for _ in range(5):
         await world.tokens(world.isolate("a"))
         await asyncio.sleep(6 * HOUR)
-    assert [count for key, count in world.kv.reads.items() if ":account:" in key] == [1]
-    assert len(world.endpoint.logins["a"].spent) == 5
+    assert sum(":account:" in key for key in world.kv.reads) == 1
+    assert len(world.endpoint.spent_by("a")) == 5
 
 
 @virtual
@@ -145,8 +117,8 @@ async def test_cron_keeps_every_login_alive() -> None:
         await world.isolate("a", "b", "c").cron()
         await asyncio.sleep(15 * 60)
     for name in "abc":
-        assert 2 * 4 <= len(world.endpoint.logins[name].spent) <= 2 * 5
-    assert world.endpoint.all_refused == 0
+        assert 2 * 4 <= len(world.endpoint.spent_by(name)) <= 2 * 5
+    assert world.endpoint.refused == 0
 
 
 @virtual
@@ -165,13 +137,13 @@ async def test_a_base_url_of_its_own_goes_before_the_logins_resource_url() -> No
 @virtual
 async def test_patience_with_a_slow_refresh_is_bounded_and_the_refresh_goes_on() -> None:
     world = World()
-    world.endpoint.logins["a"].delay_seconds = 10.0
+    world.endpoint.delay_seconds = 10.0
     isolate = world.isolate("a", "b")
     began = asyncio.get_running_loop().time()
     with pytest.raises(RefreshPending):
         await isolate.account.acquire(isolate.runtime, isolate.log, patience_ms=3_000)
     assert 3.0 <= asyncio.get_running_loop().time() - began < 4.0
-    await isolate.background.drain()
+    await isolate.background.finished()
     assert (await isolate.acquire()).secret == "access-a-1"
 
 
@@ -180,7 +152,7 @@ async def test_a_login_that_came_back_to_life_is_told_from_the_dead_one() -> Non
     world = World()
     isolate = world.isolate("a", "b")
     [account, _] = isolate.pool.accounts
-    world.endpoint.logins["a"].live = "a-5"
+    world.endpoint.live = {"a-5"}
     await isolate.error()
     account.note_refusal()
     assert not account.has_renewed(isolate.runtime.clock.now_ms())

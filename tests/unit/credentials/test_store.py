@@ -4,8 +4,8 @@ import pytest
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.store import CorruptRecord, LoginStore, StoredLogin
-from tests.simulation.virtual_time import virtual
-from tests.unit.credentials.world import FakeKV
+from tests.support.clock import virtual
+from tests.support.kv import MemoryKV
 
 TOKEN = OAuthToken(
     "access-token-1", "refresh-token-1", 1_800_000_000_000, "portal.qwen.ai", "Bearer", 1_799_000_000_000
@@ -14,7 +14,7 @@ TOKEN = OAuthToken(
 
 @virtual
 async def test_a_record_has_the_fields_of_the_predecessor_and_our_own() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     await LoginStore(kv, "key").write(StoredLogin(TOKEN, "print"))
     assert json.loads(kv.values["key"]) == {
         "access_token": "access-token-1",
@@ -30,7 +30,7 @@ async def test_a_record_has_the_fields_of_the_predecessor_and_our_own() -> None:
 
 @virtual
 async def test_the_predecessors_record_is_read() -> None:
-    kv = FakeKV(
+    kv = MemoryKV(
         {
             "key": '{"access_token":"access-token-1","refresh_token":"refresh-token-1","token_type":"Bearer",'
             '"resource_url":"portal.qwen.ai","expiry_date":1800000000000}'
@@ -45,7 +45,7 @@ async def test_the_predecessors_record_is_read() -> None:
 def test_a_corrupt_record_is_told_from_a_missing_one_without_showing_it(value: str) -> None:
     @virtual
     async def story() -> None:
-        store = LoginStore(FakeKV({"key": value}), "key")
+        store = LoginStore(MemoryKV({"key": value}), "key")
         with pytest.raises(CorruptRecord) as caught:
             await store.read()
         assert value == "" or value not in str(caught.value)
@@ -55,7 +55,7 @@ def test_a_corrupt_record_is_told_from_a_missing_one_without_showing_it(value: s
 
 @virtual
 async def test_the_successor_of_each_refresh_token_has_a_key_of_its_own() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     store = LoginStore(kv, "key")
     await store.write_successor("print-1", StoredLogin(TOKEN, None))
     assert await store.read_successor("print-1") == StoredLogin(TOKEN, None)
@@ -65,7 +65,7 @@ async def test_the_successor_of_each_refresh_token_has_a_key_of_its_own() -> Non
 
 @virtual
 async def test_a_rejection_is_remembered_by_fingerprint() -> None:
-    kv = FakeKV()
+    kv = MemoryKV()
     store = LoginStore(kv, "key")
     assert await store.read_rejection() is None
     await store.write_rejection("print-1")

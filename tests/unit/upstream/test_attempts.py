@@ -16,19 +16,16 @@ from qwen_worker.upstream.attempts import (
 )
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.support.accounts import new_pool
-from tests.support.ports import (
-    START_MS,
-    LogRecorder,
-    ScriptedFetcher,
-    ScriptedRequest,
-    ScriptedResponse,
-    VirtualClock,
-    make_runtime,
-)
+from tests.support.clock import START_MS, VirtualClock
+from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
 from tests.support.responses import gateway_response
 from tests.support.upstream_faults import EXPECTATIONS, Expectation
 
-COMPLETION = {"id": "c1", "object": "chat.completion", "choices": []}
+COMPLETION = {
+    "id": "c1",
+    "object": "chat.completion",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+}
 
 
 class Chat:
@@ -108,19 +105,17 @@ async def test_every_attempt_sends_the_same_body_and_request_id() -> None:
     assert first.headers["x-request-id"] == response.headers["x-request-id"]
 
 
-async def test_one_attempt_means_no_retry() -> None:
-    chat = Chat(simulated("bad_gateway"), UPSTREAM_ATTEMPTS="1")
+async def test_three_failures_are_enough() -> None:
+    chat = Chat(simulated("bad_gateway"))
     assert (await chat()).status == 502
-    assert len(chat.fetcher.requests) == 1
+    assert len(chat.fetcher.requests) == 3
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_the_time_out_bounds_a_whole_answer_but_only_the_headers_of_a_stream(
-    stream: bool,
-) -> None:
+async def test_the_time_out_bounds_an_answer(stream: bool) -> None:
     chat = Chat(FetchTimeout(), UPSTREAM_TIMEOUT_SECONDS="120")
     assert (await chat(stream=stream)).status == 504
-    assert chat.fetcher.timeouts == [(120_000, stream)]
+    assert chat.fetcher.timeouts == [120_000]
 
 
 async def test_qwens_words_and_request_id_reach_the_client_but_no_credential() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.errors import (
     CredentialsRejected,
     InvalidRequest,
@@ -37,11 +38,16 @@ TOKEN_LIMIT = (
 
 
 def answer(
-    status: int, body: Any, *, secret: str | None = None, model: str | None = None, **headers: str
+    status: int,
+    body: Any,
+    *,
+    secrets: tuple[str, ...] | list[str] = (),
+    model: str | None = None,
+    **headers: str,
 ) -> ProxyError:
     text = body if isinstance(body, str) else json.dumps(body)
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return error_from_response(status, named.get, text, now_ms=NOW_MS, secret=secret, model=model)
+    return error_from_response(status, named.get, text, now_ms=NOW_MS, secrets=[*secrets], model=model)
 
 
 def openai_error(code: str | None, message: str, **more: Any) -> dict[str, Any]:
@@ -301,7 +307,7 @@ def test_qwens_words_and_request_id_are_kept() -> None:
 
     assert error.message == "The tool_choice parameter ..."
     assert error.param == "tool_choice"
-    assert error.envelope()["error"]["upstream_request_id"] == "r-1"
+    assert error.upstream_request_id == "r-1"
 
 
 def test_the_request_id_may_be_in_a_header() -> None:
@@ -343,11 +349,13 @@ def test_what_looks_like_a_credential_is_blotted_out(leak: str, status: int) -> 
         {"code": "x", "message": leak, "request_id": leak},
         openai_error("x", f"({leak})"),
     ):
-        error = answer(status, body, secret="the-secret")
+        error = answer(status, body, secrets=["the-secret"])
         assert value not in error.message
         assert value not in error.code
     assert (
-        answer(status, {"message": "x", "request_id": "the-secret"}, secret="the-secret").upstream_request_id
+        answer(
+            status, {"message": "x", "request_id": "the-secret"}, secrets=["the-secret"]
+        ).upstream_request_id
         is None
     )
 
@@ -366,7 +374,7 @@ def test_harmless_words_are_not(words: str) -> None:
 
 
 def test_endless_words_are_cut() -> None:
-    assert len(answer(400, openai_error("x" * 5000, "word " * 5000)).body()) < 2000
+    assert len(openai_error_body(answer(400, openai_error("x" * 5000, "word " * 5000)))) < 2000
 
 
 @pytest.mark.parametrize(
@@ -388,7 +396,7 @@ def test_endless_words_are_cut() -> None:
 )
 def test_qwens_own_time_to_come_back_is_kept(headers: dict[str, str], seconds: float) -> None:
     for body in (openai_error("rate_limit_exceeded", "x"), PAGE):
-        assert answer(429, body, **headers).retry_after_seconds == seconds
+        assert answer(429, body, secrets=[], **headers).retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize(
@@ -413,14 +421,16 @@ def test_a_reset_in_the_new_year_lies_ahead() -> None:
     now_ms = calendar.timegm((2027, 12, 31, 23, 59, 0)) * 1000
     body = json.dumps(openai_error("rate_limit_exceeded", "will reset at 01-01 00:01:00 UTC."))
 
-    assert error_from_response(429, lambda _: None, body, now_ms=now_ms).retry_after_seconds == 120
+    assert (
+        error_from_response(429, lambda _: None, body, now_ms=now_ms, secrets=[]).retry_after_seconds == 120
+    )
 
 
 @given(st.integers(min_value=0, max_value=4_000_000_000))
 def test_dates_are_reckoned_as_the_calendar_has_them(at: int) -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(at + 100))
 
-    error = error_from_response(429, {"retry-after": date}.get, "{}", now_ms=at * 1000)
+    error = error_from_response(429, {"retry-after": date}.get, "{}", now_ms=at * 1000, secrets=[])
 
     assert error.retry_after_seconds == 100
 
@@ -452,7 +462,7 @@ def chunk(finish_reason: str | None = None, content: str | None = "x", **more: A
     ],
 )
 def test_a_chunk_like_any_other_is_no_error(data: Any) -> None:
-    assert error_from_event(data, http_status=None, now_ms=NOW_MS) is None
+    assert error_from_event(data, http_status=None, now_ms=NOW_MS, secrets=[]) is None
 
 
 @pytest.mark.parametrize(
@@ -484,7 +494,7 @@ def test_a_chunk_like_any_other_is_no_error(data: Any) -> None:
 def test_an_error_hidden_in_a_stream_is_found(
     data: dict[str, Any], http_status: int | None, kind: type[ProxyError]
 ) -> None:
-    error = error_from_event(data, http_status=http_status, now_ms=NOW_MS)
+    error = error_from_event(data, http_status=http_status, now_ms=NOW_MS, secrets=[])
 
     assert type(error) is kind
 
@@ -492,7 +502,7 @@ def test_an_error_hidden_in_a_stream_is_found(
 def test_a_hidden_error_keeps_its_words_without_the_secret() -> None:
     data = chunk("error_finish", '{"error":{"message":"Bad token the-secret here"},"request_id":"r-1"}')
 
-    error = error_from_event(data, http_status=None, now_ms=NOW_MS, secret="the-secret")
+    error = error_from_event(data, http_status=None, now_ms=NOW_MS, secrets=["the-secret"])
 
     assert error is not None
     assert "Bad token [redacted] here" in error.message
@@ -522,12 +532,12 @@ def test_any_answer_becomes_an_error_that_can_be_shown(
     text = body if isinstance(body, str) else json.dumps(body)
 
     error = error_from_response(
-        status, lambda _: header, text, now_ms=now_ms, secret="the-secret", model=header
+        status, lambda _: header, text, now_ms=now_ms, secrets=["the-secret"], model=header
     )
-    hidden = error_from_event(body, http_status=None, now_ms=now_ms)
+    hidden = error_from_event(body, http_status=None, now_ms=now_ms, secrets=[])
 
     for shown in (error, hidden):
         if shown is not None:
-            assert json.loads(shown.body())["error"]["message"]
+            assert json.loads(openai_error_body(shown))["error"]["message"]
             assert shown.status != 401
             assert all(value.isprintable() for value in shown.headers().values())

@@ -1,13 +1,15 @@
 """How a natively relayed stream is ended that did not end as it should: what must be added."""
 
-import json
 import re
 from typing import Any
 
-from qwen_worker.api.chat.healthy_stream import DONE, StreamEnd, StreamTail
-from qwen_worker.api.chat.stream_start import event_error
+from qwen_worker.api.chat.events import DONE, error_event
+from qwen_worker.api.openai_errors import openai_error_body
+from qwen_worker.dialect import Completion, EventError, StreamEnd
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import JsonTextError, parse
 from qwen_worker.sse import Event, EventParser
+from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.unfinished_json import ending_of_object
 
 # A quotation mark inside a JSON string is escaped, so this matches real keys only, never a model's words.
@@ -17,7 +19,13 @@ _BLOCKS_PARSED = 4
 """A finish reason, the usage and `[DONE]` are the last three events of a stream."""
 
 
-def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> StreamEnd:
+def end_of_stream(
+    tail: StreamTail,
+    failure: ProxyError | None,
+    event_error: EventError,
+    *,
+    is_done: bool,
+) -> StreamEnd:
     """How to end a stream that has said `tail` and will say no more.
 
     `failure` is what ended it, None if Qwen itself did. A finish reason makes a completion whole; after a
@@ -32,7 +40,7 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
     events = _parsed(blocks)
     last_data = events[-1][1] if events else None
     usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
-    reported = event_error(*events[-1], now_ms) if events else None
+    reported = event_error(*events[-1]) if events else None
 
     error: ProxyError | None = None
     if reported is not None:
@@ -42,13 +50,13 @@ def end_of_stream(tail: StreamTail, failure: ProxyError | None, now_ms: int) -> 
     elif finish_reason is None or is_cut_off:
         error = StreamTruncated("Qwen's stream ended before the completion was finished.")
 
-    if tail.is_done:
+    if is_done:
         closing = _end_of_block(unfinished)
     elif error is None or _is_error_to_clients(last_data):
         closing = _end_of_block(unfinished) + DONE
     else:
         closing = error_ending(unfinished, error)
-    return StreamEnd(closing, error, finish_reason, usage)
+    return StreamEnd(closing, Completion(error, finish_reason, usage))
 
 
 def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
@@ -58,15 +66,10 @@ def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
     """
     before, line = _split_last_line(unfinished)
     if line.startswith(b"data:") and b"data:" not in before:
-        ending = ending_of_object(line[5:], error.body()[1:-1])
+        ending = ending_of_object(line[5:], openai_error_body(error)[1:-1])
         if ending is not None:
             return ending + b"\n\n" + DONE
     return _end_of_block(unfinished) + error_event(error) + DONE
-
-
-def error_event(error: ProxyError) -> bytes:
-    """The error as an event of a stream."""
-    return f"data: {error.body()}\n\n".encode()
 
 
 def _last_blocks(data: bytes) -> list[bytes]:
@@ -94,8 +97,8 @@ def _parsed(blocks: list[bytes]) -> list[tuple[Event, dict[str, Any]]]:
 
 def _json(text: str | bytes) -> Any:
     try:
-        return json.loads(text)
-    except ValueError:
+        return parse(text)
+    except JsonTextError:
         return None
 
 

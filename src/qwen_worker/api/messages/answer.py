@@ -1,11 +1,11 @@
 """A whole chat completion as a whole message (apis-on-the-wire 4)."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
 from qwen_worker.api.messages.usage import usage_of
+from qwen_worker.json_text import JsonTextError, parse
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -95,8 +95,8 @@ def _input(arguments: Any) -> dict[str, Any]:
     value = arguments
     if isinstance(arguments, str):
         try:
-            value = json.loads(arguments) if arguments.strip() else None
-        except (ValueError, RecursionError):
+            value = parse(arguments) if arguments.strip() else None
+        except JsonTextError:
             value = arguments
     if value is None:
         return {}

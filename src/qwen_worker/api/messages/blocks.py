@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from qwen_worker.json_text import JsonTextError, parse
+
 TextKind = Literal["text", "thinking"]
 
 _STARTED = {
@@ -65,8 +67,8 @@ class _Call:
     def is_complete(self) -> bool:
         """Whether the arguments are whole. None may mean that they are still to come."""
         try:
-            json.loads(self.arguments)
-        except (ValueError, RecursionError):
+            parse(self.arguments)
+        except JsonTextError:
             return False
         return True
 

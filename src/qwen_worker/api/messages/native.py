@@ -29,7 +29,7 @@ def native_body(request: MessagesRequest, *, model: str, facts: ModelFacts) -> b
         draft.change_items("system", drop_billing_header)
         draft.change_items("messages", normalised_message)
         draft.change_items("tools", normalised_tool)
-    except (JsonTextError, RecursionError):
+    except JsonTextError:
         raise InvalidRequest("The request body is nested too deeply.", code="invalid_json") from None
     if draft.get("system") == []:
         draft.drop("system")

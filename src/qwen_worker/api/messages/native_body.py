@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen_worker.api.messages.request import Array, MessagesRequest, plain
-from qwen_worker.json_text import decoded
+from qwen_worker.json_scan import decoded
 
 ItemRule = Callable[[dict[str, Any]], dict[str, Any] | None]
 """An item as a host takes it: the very same object if nothing is different, None to leave it out."""

@@ -4,15 +4,13 @@ Only what every way to an answer needs is checked; what a content block holds is
 the host. Every failure is an `InvalidRequest` that names the field (`messages.2.role`).
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from qwen_worker.api.messages import checks
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import (
+from qwen_worker.json_scan import (
     Items,
-    JsonTextError,
     Member,
     ObjectText,
     decoded,
@@ -21,11 +19,11 @@ from qwen_worker.json_text import (
     scan_value,
     skip_spaces,
 )
+from qwen_worker.json_text import TOO_DEEP, JsonTextError, nesting_exceeds, parse
+from qwen_worker.validation import body_text, invalid_json
 
 ROLES = ("user", "assistant", "system")
 """Claude Code sends `system` in the middle of a conversation (beta mid-conversation-system-2026-04-07)."""
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class Array(NamedTuple):
@@ -56,13 +54,10 @@ class MessagesRequest(NamedTuple):
     """`metadata.user_id`: of Claude Code, the same for all requests of a session."""
 
     def body(self) -> dict[str, Any]:
-        """The whole body, decoded. Raises InvalidRequest for one that is nested to the edge of the stack."""
+        """The whole body, decoded."""
         if self.raw.isascii():
             return {name: plain(member.value) for name, member in self.members.items()}
-        try:
-            body: dict[str, Any] = json.loads(self.raw)
-        except RecursionError:
-            raise _not_json("it is nested too deeply") from None
+        body: dict[str, Any] = parse(self.raw)
         return body
 
 
@@ -71,12 +66,11 @@ def parse_messages_request(raw: bytes, *, is_count: bool = False) -> MessagesReq
 
     `is_count`: the body is for count_tokens, which needs no `max_tokens`.
     """
-    raw = raw.removeprefix(_BYTE_ORDER_MARK)
-    text = _text(raw)
+    raw, text = body_text(raw)
     try:
         body = _scan_body(text)
     except JsonTextError as error:
-        raise _not_json(str(error)) from None
+        raise invalid_json(error) from None
     fields = {name: plain(member.value) for name, member in body.members.items()}
     _check_messages(fields.get("messages"))
     _check_system(fields.get("system"))
@@ -104,18 +98,9 @@ def plain(value: Any) -> Any:
 # --- JSON
 
 
-def _text(raw: bytes) -> str:
-    if not raw or raw.isspace():
-        raise _not_json("it is empty")
-    if not raw.isascii():
-        try:
-            raw.decode()
-        except UnicodeDecodeError as error:
-            raise _not_json(f"byte {error.start} is not UTF-8") from None
-    return raw.decode("latin-1")
-
-
 def _scan_body(text: str) -> ObjectText:
+    if nesting_exceeds(text):
+        raise JsonTextError(TOO_DEEP)
     start = skip_spaces(text, 0)
     is_object = text[start] == "{"
     if is_object:
@@ -137,10 +122,6 @@ def _scan_array(text: str, position: int) -> tuple[Any, int]:
         return scan_value(text, position)
     values, end = scan_array(text, position)
     return Array(values, Items(text, position, end, values)), end
-
-
-def _not_json(problem: str) -> InvalidRequest:
-    return InvalidRequest(f"The request body is not valid JSON: {problem}.", code="invalid_json")
 
 
 def _decoded_field(text: str, body: ObjectText, name: str) -> Any:

@@ -7,16 +7,16 @@ with a `ping` while the host is silent, and an `error` event in place of the end
 """
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from qwen_worker.api.chat.stream_start import event_error
 from qwen_worker.api.messages.answer import message_from, reasoning_of
 from qwen_worker.api.messages.blocks import Blocks
 from qwen_worker.api.messages.errors import error_event
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
 from qwen_worker.api.messages.usage import usage_of
+from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import parse_object
 from qwen_worker.sse import Event, EventParser
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -42,9 +42,9 @@ class AnswerFacts(NamedTuple):
 class MessagesStream:
     """The translator: a chat host's bytes in, an Anthropic client's bytes out."""
 
-    def __init__(self, facts: AnswerFacts, *, now_ms: Callable[[], int]) -> None:
+    def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
         self._facts = facts
-        self._now_ms = now_ms
+        self._event_error = event_error
         self._parser = EventParser()
         self._blocks = Blocks(facts.message_id)
         self._stops = StopSequences(facts.stop_sequences)
@@ -107,14 +107,14 @@ class MessagesStream:
             if event.data.startswith("[DONE]"):
                 self.is_over = True
                 return
-            chunk = _json_object(event)
+            chunk = parse_object(event.data)
             if chunk is not None:
                 self._take(event, chunk)
             elif not is_cut_off:
                 self._fail(StreamFailed("Qwen sent something that is not a chat completion chunk."))
 
     def _take(self, event: Event, chunk: dict[str, Any]) -> None:
-        error = event_error(event, chunk, self._now_ms())
+        error = self._event_error(event, chunk)
         if error is not None:
             self._fail(StreamFailed(error.message, upstream_request_id=error.upstream_request_id))
             return
@@ -197,11 +197,3 @@ class MessagesStream:
 
 def _event(data: dict[str, Any]) -> str:
     return f"event: {data['type']}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n"
-
-
-def _json_object(event: Event) -> dict[str, Any] | None:
-    try:
-        data = json.loads(event.data)
-    except (ValueError, RecursionError):
-        return None
-    return data if isinstance(data, dict) else None

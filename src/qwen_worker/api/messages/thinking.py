@@ -8,6 +8,8 @@ longest one.
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from qwen_worker import models
+
 Thinks = Literal["never", "hybrid", "always"]
 
 SMALLEST_BUDGET = 1024
@@ -28,6 +30,16 @@ class ModelFacts(NamedTuple):
     thinks: Thinks | None = None
     longest_output: int | None = None
     longest_budget: int | None = None
+
+
+def thinking_facts(known: models.ModelFacts) -> ModelFacts:
+    """What the table of models tells, in Anthropic's terms."""
+    thinks: Thinks | None = "hybrid"
+    if known.thinking == "never" or known.thinking == "always":
+        thinks = known.thinking
+    elif known.thinking is None:
+        thinks = None
+    return ModelFacts(thinks, known.output_tokens, known.thinking_tokens)
 
 
 def clamped_max_tokens(max_tokens: int, facts: ModelFacts) -> int:

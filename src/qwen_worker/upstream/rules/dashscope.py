@@ -1,10 +1,10 @@
 """What a request to Qwen's own hosts must be like, DashScope and the portal alike."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from qwen_worker.upstream.rules.common import COMMON, Draft, Rule, is_qwen, rename_developer_role
+from qwen_worker.upstream.rules.common import COMMON, rename_developer_role
+from qwen_worker.upstream.rules.draft import Draft, Rule
 
 CACHE_CONTROL = '{"type":"ephemeral"}'
 
@@ -19,31 +19,33 @@ def disable_thinking_without_stream(draft: Draft) -> None:
     """The open-weight Qwen3 models think by default, but not without a stream: 400 "parameter.enable_thinking
     must be set to false for non-streaming calls" (new-api pull request 1109). A client's own setting stays.
     """
-    if (
-        not draft.request.stream
-        and draft.get("enable_thinking") is None
-        and _thinks_in_streams_only(draft.model)
-    ):
+    if draft.facts.thinks_in_streams_only and not draft.stream and draft.get("enable_thinking") is None:
         draft.set("enable_thinking", False)
 
 
 def map_reasoning_effort(draft: Draft) -> None:
-    """Qwen has `enable_thinking` and `thinking_budget` in place of `reasoning_effort`, and effort and budget
-    together are rejected. What the client says in Qwen's own terms wins; an unknown effort is Qwen's to
-    judge.
+    """Most of Qwen's models have `enable_thinking` and `thinking_budget` in place of `reasoning_effort`.
+
+    A model that is not known, or known to take an effort, gets it as it is; one that never thinks gets none.
+    Effort and budget together are a 400 (opencode issue 41531), so what the client says in Qwen's own terms
+    wins. An unknown effort is Qwen's to judge.
     """
     effort = draft.get("reasoning_effort")
     if effort is None:
         return
-    if draft.get("enable_thinking") is not None or draft.get("thinking_budget") is not None:
+    facts = draft.facts
+    has_own_terms = draft.get("enable_thinking") is not None or draft.get("thinking_budget") is not None
+    if has_own_terms or facts.thinking == "never":
         draft.drop("reasoning_effort")
         return
-    if not isinstance(effort, str) or effort not in _THINKING:
+    if facts.thinking is None or facts.takes_effort or not isinstance(effort, str) or effort not in _THINKING:
         return
     draft.drop("reasoning_effort")
     is_enabled, budget = _THINKING[effort]
-    if is_enabled or not _always_thinks(draft.model):
+    if is_enabled or facts.thinking != "always":
         draft.set("enable_thinking", is_enabled)
+    if is_enabled and budget is None:
+        budget = facts.high_effort_budget
     if budget is not None:
         draft.set("thinking_budget", budget)
 
@@ -56,7 +58,7 @@ def relax_tool_choice_when_thinking(draft: Draft) -> None:
     if choice != "required" and not isinstance(choice, dict):
         return
     enabled = draft.get("enable_thinking")
-    if enabled is True or (enabled is None and _thinks_by_default(draft.model)):
+    if enabled is True or (enabled is None and draft.facts.thinking in ("by default", "always")):
         draft.set("tool_choice", "auto")
 
 
@@ -66,14 +68,14 @@ def mark_last_message(draft: Draft) -> None:
 
     Only messages of a user or a tool with some text at the end, and only for Qwen's models.
     """
-    if not draft.request.stream or not is_qwen(draft.model):
+    if not draft.stream or not _is_qwen(draft.model):
         return
-    messages = draft.request.messages
+    messages = draft.body.messages
     instructions = set(messages.instructions)
     last = next((i for i in range(messages.items.count - 1, -1, -1) if i not in instructions), None)
     if last is None:
         return
-    text = draft.request.text
+    text = draft.body.text
     members = messages.items.scan_object(last).members
     content = members.get("content")
     if content is None or members["role"].value not in ("user", "tool"):
@@ -91,7 +93,7 @@ def mark_last_message(draft: Draft) -> None:
 def mark_last_tool(draft: Draft) -> None:
     """When streaming, the CLI marks the last tool too, so that all tools are cached."""
     tools = draft.get("tools")
-    if tools and draft.request.stream and is_qwen(draft.model):
+    if tools and draft.stream and _is_qwen(draft.model):
         marked = with_marked_end(draft.text_of("tools"), tools[-1])
         if marked is not None:
             draft.set("tools", tools, marked)
@@ -109,7 +111,7 @@ QWEN: tuple[Rule, ...] = (
 DASHSCOPE: tuple[Rule, ...] = (*QWEN, rename_developer_role, mark_last_message, mark_last_tool)
 
 
-# --- what the rules know about models
+# --- what the rules know
 
 _THINKING: dict[str, tuple[bool, int | None]] = {
     "none": (False, None),
@@ -118,28 +120,9 @@ _THINKING: dict[str, tuple[bool, int | None]] = {
     "medium": (True, 8192),
     "high": (True, None),
     "xhigh": (True, None),
+    "max": (True, None),
 }
 """OpenAI's efforts as (enable_thinking, thinking_budget in tokens); None leaves the model its own budget."""
-
-_streams_only = re.compile(r"qwen3-[\d.]+b(-a\d+b)?").fullmatch
-_always = re.compile(r"qwq|qvq|.*-thinking").match
-_by_default = re.compile(r"qwen3\.[5-9]").match
-
-
-def _thinks_in_streams_only(model: str) -> bool:
-    """The open-weight hybrids: `qwen3-32b`, `qwen3-235b-a22b`."""
-    return _streams_only(model) is not None
-
-
-def _always_thinks(model: str) -> bool:
-    """Models for which `enable_thinking: false` is a 400: `qwq-plus`, `qwen3-vl-235b-a22b-thinking`."""
-    return _always(model) is not None
-
-
-def _thinks_by_default(model: str) -> bool:
-    """Models that think unless told not to: those above, and Qwen 3.5 and later."""
-    return _always_thinks(model) or _by_default(model) is not None
-
 
 # fmt: off
 _NULLABLE = frozenset((
@@ -155,6 +138,11 @@ _NULLABLE = frozenset((
 
 
 # --- helpers
+
+
+def _is_qwen(model: str) -> bool:
+    """Whether a model is Qwen's own, by its name."""
+    return "qwen" in model.lower() or model in ("coder-model", "vision-model")
 
 
 def with_marked_end(text: str, last: Mapping[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""The rewriting relay: framing made plain, text never altered."""
+"""The repaired stream: framing made plain, oddities mended, text never altered."""
 
 import json
 from typing import Any
@@ -7,31 +7,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_worker.api.chat.repair import StreamRewriter
+from qwen_worker.api.chat.repair import StreamRepairer
 from qwen_worker.errors import StreamFailed
-from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, content, event, events, text
+from qwen_worker.upstream.error_reader import ErrorReader
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
 
 
-def rewrite(
+def repair(
     *pieces: bytes, include_usage: bool = False, failure: StreamFailed | None = None
-) -> tuple[bytes, StreamRewriter]:
-    rewriter = StreamRewriter(include_usage=include_usage, now_ms=lambda: 0)
+) -> tuple[bytes, StreamRepairer]:
+    repairer = StreamRepairer(
+        include_usage=include_usage, event_error=ErrorReader(("the-secret",), lambda: 0).in_event
+    )
     out = b""
     for piece in pieces:
-        out += rewriter.feed(piece)
-        if rewriter.is_over:
+        out += repairer.feed(piece)
+        if repairer.is_over:
             break
-    out += rewriter.end(failure)
-    assert rewriter.size_bytes == len(out)
-    return out, rewriter
+    return out + repairer.end(failure), repairer
 
 
 def said(*texts: str) -> bytes:
     return b"".join(text(each) for each in texts) + FINISH + DONE
-
-
-def cumulative(*texts: str) -> bytes:
-    return said(*("".join(texts[: count + 1]) for count in range(len(texts))))
 
 
 ORDINARY = said("Hello", " ", "wörld", " 🙂")
@@ -54,14 +51,14 @@ ORDINARY = said("Hello", " ", "wörld", " 🙂")
     ],
 )
 def test_any_framing_becomes_plain(stream: bytes) -> None:
-    assert rewrite(stream)[0] == ORDINARY
-    assert rewrite(*(stream[place : place + 1] for place in range(len(stream))))[0] == ORDINARY
+    assert repair(stream)[0] == ORDINARY
+    assert repair(*(stream[place : place + 1] for place in range(len(stream))))[0] == ORDINARY
 
 
 def test_data_of_several_lines_becomes_one() -> None:
     pretty = json.dumps(chunk("Hello\n"), indent=1).replace("\n", "\ndata: ")
 
-    out, _ = rewrite(f"data: {pretty}\n\n".encode() + FINISH + DONE)
+    out, _ = repair(f"data: {pretty}\n\n".encode() + FINISH + DONE)
 
     assert events(out)[0] == chunk("Hello\n")
     assert b"\n" not in out.split(b"\n\n")[0]
@@ -70,16 +67,16 @@ def test_data_of_several_lines_becomes_one() -> None:
 def test_chunks_go_through_as_they_were_written() -> None:
     odd = b'data: {"choices":[{"index":0,"delta":{"content":"a"},"x":1.10}], "big":12345678901234567890}\n\n'
 
-    assert rewrite(odd + FINISH + DONE)[0] == odd + FINISH + DONE
+    assert repair(odd + FINISH + DONE)[0] == odd + FINISH + DONE
 
 
 @pytest.mark.parametrize(("include_usage", "usage_chunk"), [(True, USAGE_CHUNK), (False, b"")])
 def test_usage_goes_to_who_asked(include_usage: bool, usage_chunk: bytes) -> None:
-    out, rewriter = rewrite(text("Hello") + FINISH + USAGE_CHUNK + DONE, include_usage=include_usage)
+    out, repairer = repair(text("Hello") + FINISH + USAGE_CHUNK + DONE, include_usage=include_usage)
 
     assert out == text("Hello") + FINISH + usage_chunk + DONE
-    assert rewriter.usage == USAGE
-    assert rewriter.finish_reason == "stop"
+    assert repairer.usage == USAGE
+    assert repairer.finish_reason == "stop"
 
 
 @pytest.mark.parametrize(
@@ -103,91 +100,118 @@ def test_usage_goes_to_who_asked(include_usage: bool, usage_chunk: bytes) -> Non
 def test_a_completion_that_is_not_whole_ends_with_an_error(
     end: bytes, failure: StreamFailed | None, expected: str
 ) -> None:
-    out, rewriter = rewrite(text("Hello") + end, failure=failure)
+    out, repairer = repair(text("Hello") + end, failure=failure)
 
     hello, error, done = events(out)
     assert hello == chunk("Hello")
     assert error["error"]["code"] == expected
     assert done == "[DONE]"
-    assert rewriter.error is not None
+    assert repairer.error is not None
 
 
 def test_a_connection_that_breaks_after_the_finish_reason_does_no_harm() -> None:
-    assert rewrite(text("Hello") + FINISH, failure=StreamFailed("broken"))[0] == text("Hello") + FINISH + DONE
+    assert repair(text("Hello") + FINISH, failure=StreamFailed("broken"))[0] == text("Hello") + FINISH + DONE
 
 
-SENTENCE = ["The", " quick", " brown", " fox", " jumps", " over", " the", " lazy", " dog", "."]
-
-
-def test_cumulative_deltas_become_increments() -> None:
-    out, _ = rewrite(cumulative(*SENTENCE))
-
-    assert content(out) == "".join(SENTENCE)
-    assert [data["choices"][0]["delta"].get("content") for data in events(out)[:-2]] == SENTENCE
-
-
-def test_cumulative_reasoning_and_content_become_increments() -> None:
-    def deltas(name: str) -> bytes:
-        so_far = ["".join(SENTENCE[: count + 1]) for count in range(len(SENTENCE))]
-        return b"".join(
-            event({"choices": [{"index": 0, "delta": {name: each}, "finish_reason": None}]})
-            for each in so_far
-        )
-
-    out, _ = rewrite(deltas("reasoning_content") + deltas("content") + FINISH + DONE)
-
-    assert content(out) == "".join(SENTENCE)
-    thoughts = [data["choices"][0]["delta"].get("reasoning_content") for data in events(out)[:10]]
-    assert thoughts == SENTENCE
-
-
-def test_the_last_cumulative_chunk_may_say_everything_again() -> None:
-    everything = "".join(SENTENCE)
-    stream = cumulative(*SENTENCE).removesuffix(FINISH + DONE) + event(chunk(everything)) + FINISH + DONE
-
-    assert content(rewrite(stream)[0]) == everything
-
-
-@pytest.mark.parametrize(
-    "texts",
-    [
-        ["ha", "ha", "ha"],
-        ["ha", "haha", "hahaha", "hahahaha", "hahahahaha", "hahahahahaha" * 3],
-        ["*", "**", "****", "********", "****************", "*" * 32],
-        ["a", "ab", "abc"],
-        ["The quick", "The quick brown", "The quick brown fox", " and so on"],
-        ["1", "12", "123", "1234", "12345", "4"],
-        ["x", "", "xy", "", "xyz"],
-    ],
-)
-def test_repeated_text_is_left_alone(texts: list[str]) -> None:
-    stream = said(*texts)
-
-    assert rewrite(stream)[0] == stream
-
-
-@given(st.lists(st.text(alphabet="ab ", max_size=6), max_size=30))
+@given(st.lists(st.text(max_size=6), max_size=30))
 def test_ordinary_text_is_never_altered(texts: list[str]) -> None:
     stream = said(*texts)
 
-    assert rewrite(stream)[0] == stream
+    assert repair(stream)[0] == stream
 
 
-def test_an_ordinary_chunk_waits_for_the_next_one_at_most() -> None:
-    rewriter = StreamRewriter(include_usage=False, now_ms=lambda: 0)
-    assert rewriter.feed(event(chunk(""))) == event(chunk(""))
-
-    rewriter.feed(text("Hello"))
-
-    assert rewriter.feed(text(" world")) == text("Hello") + text(" world")
-    assert rewriter.feed(text("!")) == text("!")
+def delta(choice: dict[str, Any], **fields: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {}, "finish_reason": None, **choice}], **fields})
 
 
-def test_several_choices_are_left_alone() -> None:
-    def delta(index: int, said: str) -> dict[str, Any]:
-        return {"choices": [{"index": index, "delta": {"content": said}, "finish_reason": None}]}
+def calls(*fragments: dict[str, Any]) -> bytes:
+    return delta({"delta": {"tool_calls": list(fragments)}})
 
-    so_far = ["".join(SENTENCE[: count + 1]) for count in range(len(SENTENCE))]
-    stream = b"".join(event(delta(index, each)) for each in so_far for index in (0, 1)) + FINISH + DONE
 
-    assert rewrite(stream)[0] == stream
+def fragments_of(stream: bytes) -> list[dict[str, Any]]:
+    return [
+        fragment
+        for data in events(stream)
+        if data != "[DONE]"
+        for choice in data["choices"]
+        for fragment in choice["delta"].get("tool_calls", ())
+    ]
+
+
+def test_an_empty_finish_reason_is_none() -> None:
+    out, _ = repair(delta({"delta": {"content": "Hi"}, "finish_reason": ""}) + FINISH + DONE)
+
+    assert events(out)[0]["choices"][0]["finish_reason"] is None
+
+
+def test_tool_calls_that_end_in_stop_end_in_tool_calls() -> None:
+    call = {"index": 0, "id": "call-1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+
+    out, repairer = repair(calls(call) + FINISH + DONE)
+
+    assert events(out)[-2]["choices"][0]["finish_reason"] == "tool_calls"
+    assert repairer.finish_reason == "tool_calls"
+
+
+def test_a_restated_null_name_is_left_out() -> None:
+    first = {"index": 0, "id": "call-1", "function": {"name": "f", "arguments": "{"}}
+    later = {"index": 0, "function": {"name": None, "arguments": "}"}}
+
+    out, _ = repair(calls(first) + calls(later) + FINISH + DONE)
+
+    assert fragments_of(out) == [first, {"index": 0, "function": {"arguments": "}"}}]
+
+
+@pytest.mark.parametrize(
+    ("fragments", "indexes"),
+    [
+        ([{"id": "a"}, {}, {"id": "b"}, {}], [0, 0, 1, 1]),
+        ([{"index": 0, "id": "a"}, {"index": 0}, {"index": 0, "id": "b"}, {"index": 1}], [0, 0, 1, 1]),
+        ([{"index": 0, "id": "a"}, {"index": 0, "id": ""}, {"index": 0, "id": "a"}], [0, 0, 0]),
+        ([{"index": 0, "id": "a"}, {"index": 1, "id": "b"}, {"index": 0}, {"index": 1}], [0, 1, 0, 1]),
+        ([{"index": 1, "id": "b"}, {"index": 0, "id": "a"}], [1, 0]),
+        ([{"index": None}, {"index": "0"}, {"index": -1}, {"index": 10**9}], [0, 0, 0, 0]),
+    ],
+)
+def test_each_fragment_belongs_to_one_call(fragments: list[dict[str, Any]], indexes: list[int]) -> None:
+    out, _ = repair(b"".join(calls(fragment) for fragment in fragments) + FINISH + DONE)
+
+    assert [fragment["index"] for fragment in fragments_of(out)] == indexes
+
+
+def test_a_stream_with_an_unfinished_choice_is_not_whole() -> None:
+    out, repairer = repair(delta({"index": 1, "delta": {"content": "x"}}) + FINISH + DONE)
+
+    assert events(out)[-2]["error"]["code"] == "stream_truncated"
+    assert repairer.error is not None
+
+
+def test_a_secret_in_an_error_within_the_stream_is_taken_out() -> None:
+    error = {"code": "the-secret", "message": "the-secret", "param": "the-secret", "request_id": "the-secret"}
+
+    out, _ = repair(text("Hello") + event({"error": error, "request_id": "the-secret"}))
+
+    assert b"the-secret" not in out
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["index", "delta", "finish_reason", "tool_calls", "id", "function", "name", "usage"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.lists(st.fixed_dictionaries({"choices": json_values}, optional={"usage": json_values})))
+def test_whatever_a_chunk_holds_the_stream_ends_well(chunks: list[dict[str, Any]]) -> None:
+    out, _ = repair(b"".join(map(event, chunks)))
+
+    assert out.endswith(DONE)

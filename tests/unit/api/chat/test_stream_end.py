@@ -1,26 +1,40 @@
 """How a natively relayed stream is ended, whatever it has said."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_worker.api.chat.healthy_stream import KEPT_BYTES, StreamEnd, StreamTail, healthy_end
+from qwen_worker.api.chat.dialect import ChatDialect
 from qwen_worker.api.chat.stream_end import end_of_stream
-from qwen_worker.errors import StreamFailed
-from tests.unit.upstream.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
+from qwen_worker.errors import ProxyError, StreamFailed
+from qwen_worker.stream_tail import KEPT_BYTES, StreamTail
+from qwen_worker.upstream.error_reader import ErrorReader
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
 
 BROKEN = StreamFailed("The connection broke.")
 
 
-def end(*pieces: bytes, failure: StreamFailed | None = None) -> StreamEnd:
+DIALECT = ChatDialect(include_usage=True)
+ERRORS = ErrorReader((), lambda: 0)
+
+
+class Ending(NamedTuple):
+    closing: bytes
+    error: ProxyError | None
+    finish_reason: str | None
+    usage: dict[str, Any] | None
+
+
+def end(*pieces: bytes, failure: StreamFailed | None = None) -> Ending:
     tail = StreamTail()
     for piece in pieces:
         tail.feed(piece)
-    ending = end_of_stream(tail, failure, 0)
-    assert healthy_end(tail) in (None, ending)
-    return ending
+    ending = end_of_stream(tail, failure, ERRORS.in_event, is_done=DIALECT.is_done(tail))
+    told = DIALECT.end_of_stream(tail, failure, ERRORS.in_event)
+    assert (told.closing, told.completion[1:]) == (ending.closing, ending.completion[1:])
+    return Ending(ending.closing, *ending.completion)
 
 
 def code(data: Any) -> str:
@@ -36,17 +50,23 @@ def test_nothing_is_added_to_a_whole_stream(newline: bytes, pieces: int) -> None
 
     ending = end(*(stream[start : start + size] for start in range(0, len(stream), size)))
 
-    assert ending == StreamEnd(b"", None, "stop", USAGE)
+    assert ending == Ending(b"", None, "stop", USAGE)
 
 
 @pytest.mark.parametrize(
     "stream", [FINISH + DONE, FINISH + USAGE_CHUNK + DONE, text('"}') * 500 + FINISH + DONE]
 )
-def test_the_end_of_nearly_all_streams_is_recognised_at_once(stream: bytes) -> None:
+def test_the_end_of_nearly_all_streams_is_recognised_at_once(
+    stream: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closer_look(*_: Any, **__: Any) -> None:
+        raise AssertionError("looked at closely")
+
+    monkeypatch.setattr("qwen_worker.api.chat.stream_end.end_of_stream", closer_look)
     tail = StreamTail()
     tail.feed(text("Hello") + stream)
 
-    assert healthy_end(tail) is not None
+    assert DIALECT.end_of_stream(tail, None, ERRORS.in_event).completion.error is None
 
 
 def test_the_finish_reason_and_the_usage_may_be_in_one_chunk() -> None:
@@ -98,7 +118,7 @@ def test_a_broken_stream_is_an_error(stream: bytes) -> None:
 
 
 def test_a_connection_that_breaks_after_the_last_chunk_does_no_harm() -> None:
-    assert end(text("Hello") + FINISH, failure=BROKEN) == StreamEnd(DONE, None, "stop", None)
+    assert end(text("Hello") + FINISH, failure=BROKEN) == Ending(DONE, None, "stop", None)
     assert end(text("Hello") + FINISH + USAGE_CHUNK, failure=BROKEN).error is None
 
 

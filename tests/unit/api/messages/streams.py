@@ -6,6 +6,7 @@ from typing import Any
 
 from qwen_worker.api.messages.stream import AnswerFacts, MessagesStream
 from qwen_worker.errors import ProxyError
+from qwen_worker.upstream.error_reader import ErrorReader
 from tests.support.messages_grammar import StreamedMessage, read_messages_stream
 
 USAGE = {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 60}}
@@ -43,7 +44,7 @@ def encoded(chunks: Iterable[dict[str, Any]], *, done: bool = True) -> bytes:
 
 
 def translator(**facts: Any) -> MessagesStream:
-    return MessagesStream(FACTS._replace(**facts), now_ms=lambda: 0)
+    return MessagesStream(FACTS._replace(**facts), event_error=ErrorReader((), lambda: 0).in_event)
 
 
 def translated(

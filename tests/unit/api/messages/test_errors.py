@@ -68,7 +68,7 @@ def test_the_field_is_named_once() -> None:
 )
 def test_a_prompt_that_is_too_long(words: str, prompt_tokens: int | None, expected: str) -> None:
     body = json.dumps({"code": "InvalidParameter", "message": words})
-    error = error_from_response(400, lambda name: None, body, now_ms=0)
+    error = error_from_response(400, lambda name: None, body, now_ms=0, secrets=[])
     assert message(error, prompt_tokens) == f"prompt is too long: {expected}"
 
 

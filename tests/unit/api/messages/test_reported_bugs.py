@@ -53,7 +53,7 @@ def test_4_no_text_at_all() -> None:
         {"content": "Hel", "tool_calls": []},
         {"content": "lo", "tool_calls": None},
     ]
-    read = translated(*[chunk(delta) for delta in deltas], chunk(finish="stop"))
+    read = translated(*map(chunk, deltas), chunk(finish="stop"))
     assert read.text() == "Hello"
 
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.upstream.hosts import HostFamily
-from qwen_worker.upstream.rules.common import Target, prepare_request
+from tests.unit.upstream.rules.preparing import Host, prepare_request
 
 TARGETS = [
-    Target("oauth", "portal", "qwen3-coder-plus", {}),
-    Target("api_key", "dashscope", "coder-model", {"gpt-4o": "qwen3-max"}),
-    Target("api_key", "other", "qwen3-max", {"a": "b", "b": "a"}),
+    Host("oauth", "portal", "qwen3-coder-plus", {}),
+    Host("api_key", "dashscope", "coder-model", {"gpt-4o": "qwen3-max"}),
+    Host("api_key", "other", "qwen3-max", {"a": "b", "b": "a"}),
 ]
 INSTRUCTIONS = ("system", "developer")
 TOUCHED_BY_RULES = {
@@ -29,6 +29,7 @@ TOUCHED_BY_RULES = {
     "tool_choice",
     "tools",
 }
+CHECKED = {"frequency_penalty", "n", "presence_penalty", "stream", "temperature", "top_p"}
 QWEN: set[HostFamily] = {"portal", "dashscope"}
 
 json_values = st.recursive(
@@ -80,7 +81,7 @@ tools = st.builds(
 requests = st.builds(
     lambda unknown, known, conversation: {**unknown, **known, "messages": conversation},
     st.dictionaries(
-        st.text(max_size=8).filter(lambda name: name not in (*TOUCHED_BY_RULES, "n", "top_p")),
+        st.text(max_size=8).filter(lambda name: name not in TOUCHED_BY_RULES | CHECKED),
         json_values,
         max_size=3,
     ),
@@ -97,8 +98,8 @@ requests = st.builds(
             "reasoning_effort": json_values | st.sampled_from(["none", "low", "high"]),
             "enable_thinking": st.none() | st.booleans(),
             "thinking_budget": st.none() | st.integers(0, 9),
-            "max_tokens": st.none() | st.integers(1, 10**6),
-            "max_completion_tokens": st.none() | st.integers(1, 10**6),
+            "max_tokens": st.none() | st.integers(-1, 10**6),
+            "max_completion_tokens": st.none() | st.integers(-1, 10**6),
             "temperature": st.none() | st.floats(0, 2),
         },
     ),
@@ -118,7 +119,7 @@ def without_marks(value: Any) -> Any:
 @settings(max_examples=400, deadline=None)
 @given(requests, st.sampled_from(TARGETS), st.sampled_from([None, 1]), st.booleans())
 def test_a_valid_request_survives_with_all_that_no_rule_touches(
-    body: dict[str, Any], target: Target, indent: int | None, ensure_ascii: bool
+    body: dict[str, Any], target: Host, indent: int | None, ensure_ascii: bool
 ) -> None:
     spelled = json.dumps(body, indent=indent, ensure_ascii=ensure_ascii)
     try:
@@ -161,7 +162,7 @@ def test_a_valid_request_survives_with_all_that_no_rule_touches(
     st.sampled_from(TARGETS),
 )
 def test_nothing_but_an_invalid_request_is_ever_raised(
-    body: dict[str, Any], conversation: list[Any], target: Target
+    body: dict[str, Any], conversation: list[Any], target: Host
 ) -> None:
     for candidate in (body, {**body, "messages": [{"role": "user", "content": "x"}, *conversation]}):
         try:

@@ -1,0 +1,237 @@
+"""The one way from a checked request to an answer, for every API.
+
+    call -> account -> attempts -> checked answer, or first event -> respond -> relay -> end -> log
+
+Until the first event of a stream has come, an error is an answer with its own status. If it takes long, the
+client is kept waiting with keep-alives, and from then on an error is what ends the stream.
+
+Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
+it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
+not be. What a usual request does not need is imported only where it is needed, to keep the start short.
+"""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, cast
+
+from qwen_worker.api.context import Context
+from qwen_worker.api.passed_headers import passed_headers
+from qwen_worker.dialect import Completion
+from qwen_worker.errors import InternalError, ProxyError, UpstreamUnavailable
+from qwen_worker.platform.ports import Pipe, Response, StreamBroken
+from qwen_worker.stream_tail import StreamTail
+from qwen_worker.streams.native import follow_native
+from qwen_worker.streams.outcome import StreamOutcome
+from qwen_worker.streams.timers import KeepAlive
+from qwen_worker.streams.writing import write_last
+from qwen_worker.upstream.attempts import ATTEMPTS, Exchange, Opened, open_on_account
+from qwen_worker.upstream.call import Call
+from qwen_worker.upstream.first_event import StreamStart
+
+if TYPE_CHECKING:
+    from qwen_worker.upstream.whole_answer import WholeAnswer
+
+STREAM_HEADERS = {
+    "content-type": "text/event-stream; charset=utf-8",
+    "cache-control": "no-cache, no-transform",
+}
+
+
+async def proxy(call: Call, context: Context) -> None:
+    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can."""
+    journey = _Journey(call, context)
+    if call.stream:
+        await journey.stream()
+    else:
+        await journey.whole()
+
+
+class _Journey:
+    """One request on its way to Qwen and back."""
+
+    def __init__(self, call: Call, context: Context) -> None:
+        self._call = call
+        self._context = context
+        self._clock = context.runtime.clock
+        self._idle_seconds = context.settings.idle_timeout_seconds
+        self._began_ms = self._clock.now_ms()
+        self._first_byte_ms: int | None = None
+        self._log = context.log
+        self._exchange = Exchange(
+            call,
+            request_id=context.request_id,
+            user_agent=context.request.header("user-agent"),
+            timeout_seconds=context.settings.upstream_timeout_seconds,
+            errors=context.errors,
+            runtime=context.runtime,
+            log=context.log,
+        )
+
+    async def _open(self) -> Opened:
+        """The first answer worth passing on, of whichever account. Raises ProxyError."""
+        exchange, pool = self._exchange, self._context.pool
+        serving = pool.serving(self._call.model)
+        if pool.record is None:
+            account, model = serving[0]
+            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+        else:
+            from qwen_worker.accounts.failover import Failover
+
+            opened = await Failover(exchange, serving, pool.record).open()
+        exchange.forget_bodies()
+        self._first_byte_ms = self._clock.now_ms()
+        self._log = self._context.log.bound(account=opened.account)
+        return opened
+
+    # --- a whole answer
+
+    async def whole(self) -> None:
+        """Responds with an answer that has come whole and was checked."""
+        opened = await self._open()
+        answer = cast("WholeAnswer", opened.content)
+        headers = {**self._headers(opened), "content-type": "application/json"}
+        translator = opened.prepared.translator
+        if translator is None and answer.rest is not None:
+            await self._pass_on(answer, headers)
+        else:
+            if translator is None:
+                retouch = opened.prepared.retouch
+                body = answer.data if retouch is None else retouch(answer.data)
+            elif answer.rest is None:
+                body = json.dumps(translator.whole(answer.value)).encode()
+            else:
+                raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
+            self._context.respond(Response(200, headers, body))
+        self._log_end("completion ended", answer.completion, len(answer.data))
+
+    async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
+        """Responds with an answer that is too long to be read first."""
+        pipe = self._context.runtime.open_pipe()
+        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
+        self._context.respond(Response(200, headers, pipe.readable))
+        with suppress(StreamBroken):
+            if relayed is not None:
+                await relayed
+        pipe.close()
+
+    # --- a stream
+
+    async def stream(self) -> None:
+        """Responds as soon as a stream can begin, and goes on until it has ended."""
+        wait = self._keep_alive()
+        try:
+            opened = await self._open()
+        except Exception as error:
+            wait.end()
+            if wait.pipe is None:
+                raise
+            await self._to_the_end(wait.pipe, self._fail(wait.pipe, wait, error))
+            return
+        if wait.pipe is not None:
+            wait.end()
+            await self._to_the_end(wait.pipe, self._relay_after(wait, wait.pipe, opened))
+            return
+        pipe = wait.take_pipe()
+        work = self._relay(pipe, opened)
+        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        wait.end()
+        await asyncio.sleep(0)  # the first event is out before the rest is seen to
+        await self._to_the_end(pipe, work)
+
+    def _keep_alive(self) -> KeepAlive:
+        return KeepAlive(
+            lambda pipe: self._context.respond(_stream_response(pipe, {})),
+            keep_alive=self._call.dialect.keep_alive,
+            open_pipe=self._context.runtime.open_pipe,
+            keep_alive_seconds=self._context.settings.keep_alive_seconds,
+            clock=self._clock,
+            patience_seconds=lambda: self._exchange.connection.patience_seconds(self._idle_seconds),
+            give_up=lambda: self._exchange.connection.give_up(self._idle_seconds),
+        )
+
+    def _relay(self, pipe: Pipe, opened: Opened) -> Coroutine[Any, Any, StreamOutcome]:
+        """Begins to relay, natively if that will do; to be awaited, to the end."""
+        start, prepared = cast(StreamStart, opened.content), opened.prepared
+        head = start.head if prepared.retouch is None else prepared.retouch(start.head)
+        translator = prepared.translator
+        if translator is None and start.relaying == "repaired" and prepared.repairer is not None:
+            translator = prepared.repairer()
+        if translator is None:
+            # Begun here and now: the first event is on its way before the response begins.
+            tail, dialect = StreamTail(), prepared.dialect
+            return follow_native(
+                pipe,
+                pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
+                tail,
+                dialect,
+                self._exchange.connection,
+                self._exchange.errors,
+                idle_seconds=self._idle_seconds,
+                clock=self._clock,
+            )
+        from qwen_worker.streams.translated import relay_translated
+
+        return relay_translated(
+            pipe,
+            start.reader,
+            head,
+            translator,
+            self._exchange.connection,
+            idle_seconds=self._idle_seconds,
+            clock=self._clock,
+        )
+
+    async def _relay_after(self, wait: KeepAlive, pipe: Pipe, opened: Opened) -> StreamOutcome:
+        """Relays behind keep-alives."""
+        await wait.settled()
+        return await self._relay(pipe, opened)
+
+    async def _fail(self, pipe: Pipe, wait: KeepAlive, error: Exception) -> StreamOutcome:
+        """Tells an error in a stream that has begun with keep-alives."""
+        await wait.settled()
+        if not isinstance(error, ProxyError):
+            raise error
+        await write_last(pipe, self._call.dialect.error_ending(error))
+        return StreamOutcome(Completion(error), 0)
+
+    async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
+        """Runs a stream to its end, which the client sees whatever happens."""
+        try:
+            outcome = await work
+            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+        except StreamBroken:
+            self._log.info("client gone")
+        except Exception as error:
+            self._log.error("unexpected error", exception=type(error).__name__)
+            ending = self._call.dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            with suppress(StreamBroken):
+                await write_last(pipe, ending)
+        pipe.close()
+
+    # --- both
+
+    def _headers(self, opened: Opened) -> dict[str, str]:
+        return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
+
+    def _log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
+        """The one line that tells what became of the request."""
+        error, now_ms = completion.error, self._clock.now_ms()
+        write = self._log.info if error is None else self._log.warning
+        write(
+            event,
+            model=self._call.model or self._context.settings.default_model,
+            usage=completion.usage,
+            finish_reason=completion.finish_reason,
+            bytes=size_bytes,
+            time_to_first_byte_ms=None
+            if self._first_byte_ms is None
+            else self._first_byte_ms - self._began_ms,
+            duration_ms=now_ms - self._began_ms,
+            outcome="completed" if error is None else error.code,
+        )
+
+
+def _stream_response(pipe: Pipe, headers: dict[str, str]) -> Response:
+    return Response(200, {**headers, **STREAM_HEADERS}, pipe.readable)

@@ -1,0 +1,58 @@
+"""Translated relaying: a translator makes of what Qwen sends what the client reads."""
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from qwen_worker.dialect import Completion, Translator
+from qwen_worker.platform.ports import BodyReader, Clock, Pipe
+from qwen_worker.streams.native import watched
+from qwen_worker.streams.outcome import StreamOutcome
+from qwen_worker.streams.writing import write_last
+
+if TYPE_CHECKING:
+    from qwen_worker.upstream.connection import Connection
+
+
+def relay_translated(
+    pipe: Pipe,
+    reader: BodyReader,
+    head: bytes,
+    translator: Translator,
+    connection: "Connection",
+    *,
+    idle_seconds: float,
+    clock: Clock,
+) -> Coroutine[Any, Any, StreamOutcome]:
+    """Sends the translation of `head`; to be awaited: translates all that is left to read, and ends the
+    stream; the pipe stays open.
+
+    Raises StreamBroken if the client is gone.
+    """
+    counted = _Counted(translator)
+    relayed = pipe.translate(reader, head, counted.feed, lambda: translator.is_over)
+
+    async def to_the_end() -> StreamOutcome:
+        failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
+        ending = translator.end(failure)
+        await write_last(pipe, ending)
+        connection.cancel()
+        completion = Completion(translator.error, translator.finish_reason, translator.usage)
+        return StreamOutcome(completion, counted.size_bytes + len(ending))
+
+    return to_the_end()
+
+
+class _Counted:
+    """Counts what a translator makes."""
+
+    __slots__ = ("_feed", "size_bytes")
+
+    def __init__(self, translator: Translator) -> None:
+        self._feed = translator.feed
+        self.size_bytes = 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Passes on."""
+        out = self._feed(data)
+        self.size_bytes += len(out)
+        return out

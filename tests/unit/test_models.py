@@ -1,0 +1,88 @@
+import pytest
+
+from qwen_worker.config.settings import Settings
+from qwen_worker.errors import NotFound
+from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model
+
+MODELS = ("qwen3-coder-plus", "org/model")
+ALIASES = {"gpt-4o": "qwen3-max"}
+
+
+def test_the_catalogue_has_openais_shape() -> None:
+    assert catalogue(Settings().models, {})[:2] == [
+        {"id": "qwen3-coder-plus", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+        {"id": "qwen3-coder-flash", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+    ]
+
+
+def test_configured_models_come_first_then_the_aliases_that_clients_look_for() -> None:
+    assert [model["id"] for model in catalogue(MODELS, ALIASES)] == [
+        "qwen3-coder-plus",
+        "org/model",
+        "gpt-4o",
+    ]
+
+
+@pytest.mark.parametrize("name", ["qwen3-coder-plus", "org/model", "gpt-4o"])
+def test_a_listed_model_is_found(name: str) -> None:
+    assert find_model(name, MODELS, ALIASES) in catalogue(MODELS, ALIASES)
+    assert find_model(name, MODELS, ALIASES)["id"] == name
+
+
+def test_an_unlisted_model_is_not_found() -> None:
+    with pytest.raises(NotFound) as missing:
+        find_model("gpt-5", MODELS, ALIASES)
+    assert (missing.value.status, missing.value.code, missing.value.param) == (
+        404,
+        "model_not_found",
+        "model",
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "input_tokens", "output_tokens", "thinking"),
+    [
+        (("qwen3.8-max", "qwen3.8-max-0902", "qwen3.8-flash"), 991_808, 131_072, "by default"),
+        (("qwen3.7-max", "qwen3.7-plus", "Qwen3.5-Plus"), 991_808, 65_536, "by default"),
+        (("qwen3-coder-plus", "qwen3-coder-flash-2025-07-28"), 997_952, 65_536, "never"),
+        (("qwen3-coder-next", "Qwen/qwen3-coder-next"), 262_144, 65_536, "never"),
+        (("qwen3-max", "qwen3-max-2026-01-23", "qwen3-max-latest"), 258_048, 65_536, "on request"),
+        (("qwen3-vl-plus",), 262_144, 32_768, "on request"),
+        (("qwen3.9-ultra",), None, None, "by default"),
+        (("qwen3-32b", "Qwen/Qwen3-32B", "qwen3-235b-a22b"), None, None, "by default"),
+        (("qwq-plus", "qvq-max", "qwen3-vl-235b-a22b-thinking"), None, None, "always"),
+        (("qwen3-30b-a3b-thinking-2507",), None, None, "always"),
+        (("qwen3-235b-a22b-instruct-2507",), None, None, "never"),
+    ],
+)
+def test_a_models_facts_are_found_by_its_name_in_any_version(
+    names: tuple[str, ...], input_tokens: int | None, output_tokens: int | None, thinking: str
+) -> None:
+    for name in names:
+        facts = facts_of(name)
+        assert (facts.input_tokens, facts.output_tokens, facts.thinking) == (
+            input_tokens,
+            output_tokens,
+            thinking,
+        ), name
+
+
+@pytest.mark.parametrize("name", ["qwen3.8-max", "qwen3.8-27b", "qwen3.8-ultra"])
+def test_the_newest_models_take_an_effort_as_it_is(name: str) -> None:
+    assert facts_of(name).takes_effort
+    assert not facts_of("qwen3.7-max").takes_effort
+
+
+@pytest.mark.parametrize(
+    "name", ["", "glm-5", "qwen9-max", "my-qwen3-max", "gpt-4o", "qwen3-maximal", "模型"]
+)
+def test_nothing_is_known_of_an_unknown_model(name: str) -> None:
+    assert facts_of(name) == UNKNOWN_MODEL
+
+
+@pytest.mark.parametrize(
+    ("name", "sees_images"),
+    [("qwen3-vl-plus", True), ("coder-model", True), ("qwen3-coder-plus", False), ("qwen3.8-max", None)],
+)
+def test_which_models_see_images(name: str, sees_images: bool | None) -> None:
+    assert facts_of(name).sees_images is sees_images
