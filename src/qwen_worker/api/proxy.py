@@ -167,7 +167,7 @@ class _Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
-            tail, dialect = StreamTail(), prepared.dialect
+            tail, dialect = StreamTail(prepared.kept_bytes), prepared.dialect
             return follow_native(
                 pipe,
                 pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),

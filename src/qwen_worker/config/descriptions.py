@@ -1,8 +1,9 @@
 """Accounts that a variable describes in JSON, several of them, or broken ones.
 
 An object may have these members besides the secret, all optional: `base_url`, `models` (an array of the only
-models that the account serves), `label` (its name in the log and on /health; default: the variable's name)
-and `priority` (a whole number, lower ones are used first).
+models that the account serves), `label` (its name in the log and on /health; default: the variable's name),
+`priority` (a whole number, lower ones are used first), `responses` and `messages` ("native" or "bridged":
+whether the host is asked in the words of these APIs, or through chat completions).
 
 An account is known by its secret, not by its place among the variables: whatever is added, removed or put in
 another order, no account gets the KV record or the cooldown of another one.
@@ -22,6 +23,7 @@ from qwen_worker.config.members import (
     models_of,
     read_variable,
     remarks_on,
+    way_of,
 )
 from qwen_worker.fingerprint import fingerprint
 
@@ -109,6 +111,8 @@ class _Reader:
             self._priority(variable, kind, item, members),
             models_of(members),
             base_url,
+            responses=way_of(members, "responses") or "bridged",
+            messages=way_of(members, "messages"),
         )
         if kind == "oauth":
             login = oauth_token_from(value)
