@@ -19,6 +19,7 @@ import qwen_worker.config.descriptions
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
+import qwen_worker.json_guard
 import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.errors
