@@ -40,6 +40,8 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 _decode = json.JSONDecoder(parse_constant=no_constant).decode
 _decode_leniently = json.JSONDecoder().decode
 
@@ -51,7 +53,7 @@ def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
     """
     try:
         if isinstance(text, bytes):
-            text = text.decode()
+            text = text.removeprefix(BYTE_ORDER_MARK).decode()
         if len(text) > MOST_LEVELS and nesting_exceeds(text):
             raise JsonTextError(TOO_DEEP)
         return (_decode_leniently if allows_nan else _decode)(text)
