@@ -10,7 +10,7 @@ from qwen_worker.config.account import AccountSettings
 from qwen_worker.config.settings import REMOVED, Settings
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 from tools.checks import Check, error, note, ok, warning
-from tools.dev_vars import parse_dev_vars
+from tools.dev_vars import DevVars, decode_text, parse_dev_vars
 from tools.login_expiry import login_check
 
 CREDENTIAL_REMEDY = "set QWEN_CLI_AUTH or QWEN_API_KEY in it (README, Get credentials)"
@@ -46,17 +46,17 @@ def known_variables() -> list[str]:
 def dev_vars_checks(file: Path, now_ms: int) -> tuple[list[Check], dict[str, str]]:
     """What there is to say about the file, and its variables; none if it is missing or cannot be read."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = decode_text(file.read_bytes())
     except FileNotFoundError:
         missing = "there is none: make dev serves a simulated Qwen"
         return [note(missing, f"cp .dev.vars.example {file.name}, to use the real one")], {}
     except (OSError, UnicodeError) as problem:
         return [
-            error(f"it cannot be read: {type(problem).__name__}", f"chmod 600 {file.name}; UTF-8 text")
+            error(f"it cannot be read: {type(problem).__name__}", f"chmod 600 {file.name}; save it as UTF-8")
         ], {}
     content = parse_dev_vars(text)
     checks = [
-        *_file_checks(file, content.stray_lines, content.repeated),
+        *_file_checks(file, content),
         *_name_checks(content.values),
         *configuration_checks(content.values, now_ms),
     ]
@@ -75,7 +75,12 @@ def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
         error(f"{problem.variable} cannot be used", f"expected {problem.expected}")
         for problem in settings.problems
     ]
-    checks += [warning(str(notice), "remove it") for notice in settings.notices]
+    checks += [
+        warning(str(notice), "remove it")
+        if notice.variable in REMOVED
+        else note(str(notice), "it is understood; README, Configuration, shows how it is written")
+        for notice in settings.notices
+    ]
     accounts = [account for account in settings.accounts if account.login or account.api_key]
     if not accounts:
         checks.append(error("no credential for Qwen that can be used", CREDENTIAL_REMEDY))
@@ -93,7 +98,7 @@ def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
     return checks
 
 
-def _file_checks(file: Path, stray_lines: Iterable[int], repeated: Iterable[str]) -> list[Check]:
+def _file_checks(file: Path, content: DevVars) -> list[Check]:
     checks = []
     if stat.S_IMODE(file.stat().st_mode) & 0o077:
         checks.append(warning("other users of this machine may read it", f"chmod 600 {file.name}"))
@@ -102,11 +107,17 @@ def _file_checks(file: Path, stray_lines: Iterable[int], repeated: Iterable[str]
             f"line {number} is not NAME=value, so it is ignored",
             "put a value of several lines in single quotes",
         )
-        for number in stray_lines
+        for number in content.stray_lines
     ]
     checks += [
         warning(f"{name} is set more than once; the last one counts", "remove the others")
-        for name in repeated
+        for name in content.repeated
+    ]
+    checks += [
+        warning(
+            f"{name} is cut at its #: the rest of the line is a comment", "put the value in single quotes"
+        )
+        for name in content.cut
     ]
     return checks
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from tools.dev_instructions import instructions
-from tools.dev_vars import parse_dev_vars
+from tools.dev_vars import decode_text, parse_dev_vars
 from tools.embedded_wrangler import dev_command, dev_environment, workerd_count
 from tools.network import NotReady, port_is_taken, wait_for_answer
 from tools.processes import ProcessGroup
@@ -31,7 +31,8 @@ DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8787
 _START_TIMEOUT_SECONDS = 60.0
 _LOOK_SECONDS = 0.5
-_MOST_DEATHS = 3
+# An SDK sends a request that kills workerd three times; that alone must not end `make dev`.
+_MOST_DEATHS = 5
 _DEATHS_SECONDS = 60.0
 # What workerd answers for a Worker that raised an error; the Worker's own errors have other forms.
 CRASHED = 500
@@ -158,7 +159,7 @@ class Worker:
         self._is_ready = False
         directory = LOCAL / "dev" / str(options.port)
         config = write_local_config(directory, SOURCE, variables)
-        link_dev_vars(directory)
+        provide_dev_vars(directory)
         self._group = ProcessGroup(
             dev_command(config, host=options.host, port=options.port, state=options.state),
             cwd=directory,
@@ -218,19 +219,32 @@ class Worker:
             print(instructions(self._options.url, needs_key=needs_client_key()), flush=True)
 
 
-def link_dev_vars(directory: Path) -> None:
-    """Lets wrangler find `.dev.vars` beside the derived configuration, where it looks for it."""
-    link = directory / DEV_VARS.name
-    link.unlink(missing_ok=True)
-    if DEV_VARS.exists():
-        link.symlink_to(DEV_VARS)
+def provide_dev_vars(directory: Path) -> None:
+    """Lets wrangler find `.dev.vars` beside the derived configuration, where it looks for it.
+
+    A copy stands in for a file that it cannot read: it knows UTF-8 only.
+    """
+    place = directory / DEV_VARS.name
+    place.unlink(missing_ok=True)
+    if not DEV_VARS.exists():
+        return
+    data = DEV_VARS.read_bytes()
+    try:
+        readable = decode_text(data).encode()
+    except UnicodeError:
+        fail(f"{DEV_VARS.name} is neither UTF-8 nor UTF-16 text: save it as UTF-8")
+    if readable == data:
+        place.symlink_to(DEV_VARS)
+    else:
+        place.touch(mode=0o600)
+        place.write_bytes(readable)
 
 
 def needs_client_key() -> bool:
     """Tells whether `.dev.vars` sets client keys, so that clients must send one."""
     if not DEV_VARS.exists():
         return False
-    values = parse_dev_vars(DEV_VARS.read_text()).values
+    values = parse_dev_vars(decode_text(DEV_VARS.read_bytes())).values
     return any(values.get(name) for name in ("CLIENT_KEYS", "OPENAI_API_KEY"))
 
 

@@ -6,6 +6,7 @@ ProxyError
 │   ├── InvalidApiKey       401   invalid_api_key
 │   ├── NotFound            404   not_found, model_not_found
 │   ├── MethodNotAllowed    405   method_not_allowed
+│   ├── UpgradeRefused      426   upgrade_refused
 │   ├── PayloadTooLarge     413   request_too_large
 │   └── UnsupportedEncoding 415   unsupported_content_encoding
 ├── limits of the account we call Qwen with
@@ -131,6 +132,14 @@ class MethodNotAllowed(ProxyError):
     def headers(self) -> dict[str, str]:
         """Adds the list of methods that RFC 9110 demands of a 405."""
         return {**super().headers(), "allow": self.allow}
+
+
+class UpgradeRefused(ProxyError):
+    """The client asks for another protocol, such as WebSocket."""
+
+    status = 426
+    type = "invalid_request_error"
+    code = "upgrade_refused"
 
 
 class PayloadTooLarge(ProxyError):

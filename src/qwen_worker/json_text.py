@@ -40,18 +40,36 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
-def parse(text: str | bytes) -> Any:
-    """The value of a whole JSON text; bytes are UTF-8. Raises JsonTextError, also if it is too deep."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_decode = json.JSONDecoder(parse_constant=no_constant).decode
+_decode_leniently = json.JSONDecoder().decode
+
+
+def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
+    """The value of a whole JSON text; bytes are UTF-8. Raises JsonTextError, also if it is too deep.
+
+    `allows_nan`: NaN and its kin, which are no JSON but are sent all the same, are taken.
+    """
     try:
         if isinstance(text, bytes):
-            text = text.decode()
-        if nesting_exceeds(text):
+            text = text.removeprefix(BYTE_ORDER_MARK).decode()
+        if len(text) > MOST_LEVELS and nesting_exceeds(text):
             raise JsonTextError(TOO_DEEP)
-        return json.loads(text, parse_constant=no_constant)
+        return (_decode_leniently if allows_nan else _decode)(text)
     except UnicodeDecodeError:
         raise JsonTextError("it is not UTF-8") from None
     except SCAN_FAILURES as failure:
         raise explained(failure) from None
+
+
+def parse_object(text: str | bytes, *, allows_nan: bool = False) -> dict[str, Any] | None:
+    """The object that is a whole JSON text; None for any other text."""
+    try:
+        value = parse(text, allows_nan=allows_nan)
+    except JsonTextError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 def nesting_exceeds(text: str, most_levels: int = MOST_LEVELS) -> bool:

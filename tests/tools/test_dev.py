@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tools import dev
-from tools.dev import needs_client_key, read_options
+from tools.dev import needs_client_key, provide_dev_vars, read_options
 from tools.dev_instructions import instructions
 
 
@@ -51,8 +51,8 @@ def test_a_workerd_that_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch)
     end = dev.serve(read_options({}, with_simulator=True), {}, events)
 
     assert end.exit_code == 1
-    assert "workerd died 3 times" in end.message
-    assert lives == [True, False, False]
+    assert "workerd died 5 times" in end.message
+    assert lives == [True, False, False, False, False]
 
 
 @pytest.mark.parametrize(
@@ -70,10 +70,36 @@ def test_client_keys_are_noticed(
     content: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / ".dev.vars"
-    file.write_text(content)
     monkeypatch.setattr(dev, "DEV_VARS", file)
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        file.write_bytes(content.encode(encoding))
+        assert needs_client_key() is expected
 
-    assert needs_client_key() is expected
+
+@pytest.mark.parametrize(("encoding", "is_link"), [("utf-8", True), ("utf-8-sig", False), ("utf-16", False)])
+def test_wrangler_is_given_text_that_it_can_read(
+    encoding: str, is_link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".dev.vars"
+    monkeypatch.setattr(dev, "DEV_VARS", file)
+    place = tmp_path / "dev" / ".dev.vars"
+    place.parent.mkdir()
+    for content in ("A=1\n", "A=2\n"):
+        file.write_bytes(content.encode(encoding))
+
+        provide_dev_vars(place.parent)
+
+        assert place.read_bytes() == content.encode()
+        assert place.is_symlink() is is_link
+        assert is_link or place.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".dev.vars"
+    file.write_bytes(b"A=\xff")
+    monkeypatch.setattr(dev, "DEV_VARS", file)
+    with pytest.raises(SystemExit, match="save it as UTF-8"):
+        provide_dev_vars(tmp_path / "dev")
 
 
 @pytest.mark.parametrize("needs_key", [False, True])

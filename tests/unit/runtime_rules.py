@@ -112,7 +112,7 @@ def dict_given_to_javascript(module: Module) -> Iterator[Located]:
 
 
 def kept_future(module: Module) -> Iterator[Located]:
-    """A future that another request awaits kills that request: it is a local variable or nothing."""
+    """Workers kills a request that awaits another one's future, so a future stays in a local variable."""
     for node in ast.walk(module.tree):
         if (
             isinstance(node, ast.Assign)

@@ -125,12 +125,12 @@ class DirectWorker:
                     "port": port,
                 }
             )
+            self.base_url: str = ready["url"]
+            self.pid: int = ready["pid"]
+            self._control_url: str = ready["controlUrl"]
         except BaseException:
             self.stop()
             raise
-        self.base_url: str = ready["url"]
-        self.pid: int = ready["pid"]
-        self._control_url: str = ready["controlUrl"]
 
     @property
     def openai_base_url(self) -> str:
