@@ -35,7 +35,7 @@ def message_from(
     answer = _mapping(choice.get("message"))
     stops = StopSequences(stop_sequences)
     texts = {
-        "thinking": _text(answer.get("reasoning_content")),
+        "thinking": reasoning_of(answer),
         "text": stops.feed(_text(answer.get("content"))) + stops.release(),
     }
     stops.note(choice)
@@ -73,6 +73,11 @@ def message_from(
             output_tokens=sum(map(len, texts.values())) // _CHARACTERS_PER_TOKEN,
         ),
     }
+
+
+def reasoning_of(answer: Mapping[str, Any]) -> str:
+    """The thinking in a message or a delta: vLLM and OpenRouter call it `reasoning`."""
+    return _text(answer.get("reasoning_content")) or _text(answer.get("reasoning"))
 
 
 def _tool_use(call: Mapping[str, Any], substitute_id: str) -> dict[str, Any]:

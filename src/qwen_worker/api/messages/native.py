@@ -38,6 +38,7 @@ def native_body(request: MessagesRequest, *, model: str, facts: ModelFacts) -> b
     drop_choice_without_tool(draft)
     clamp_max_tokens(draft, facts)
     normalise_thinking(draft, facts)
+    drop_effort(draft, facts)
     return draft.body()
 
 
@@ -75,33 +76,40 @@ def clamp_max_tokens(draft: Draft, facts: ModelFacts) -> None:
 
 def normalise_thinking(draft: Draft, facts: ModelFacts) -> None:
     """`adaptive`, a budget of 0 and one of `max_tokens` or more have been 400s (claude-code issue 29531,
-    routatic pull request 171); so is a forced tool while thinking, at qwen3.8-flash. An effort means nothing
-    to a model that never thinks.
+    routatic pull request 171); so is a forced tool while thinking, at qwen3.8-flash.
+
+    A count of tokens has no `max_tokens`, and thinking changes nothing about it.
     """
-    given = draft.get("thinking")
     max_tokens = draft.get("max_tokens")
-    config = draft.read("output_config") or {}
+    is_forced = is_tool_forced(draft.fields)
+    thinking = None
     if max_tokens is not None:
+        effort = (draft.get("output_config") or {}).get("effort")
         thinking = native_thinking(
-            given,
+            draft.get("thinking"),
             facts,
             max_tokens=max_tokens,
-            effort=config.get("effort") if isinstance(config.get("effort"), str) else None,
-            is_tool_forced=is_tool_forced(draft.fields),
+            effort=effort if isinstance(effort, str) else None,
+            is_tool_forced=is_forced,
         )
-        if thinking is None:
-            draft.drop("thinking")
-        elif thinking != given:
-            draft.set("thinking", thinking)
-        is_thinking = thinking is not None and thinking["type"] == "enabled"
-        if is_tool_forced(draft.fields) and (is_thinking or facts.thinks == "always"):
-            relax_tool_choice(draft)
-    if facts.thinks == "never" and "effort" in config:
-        rest = {name: value for name, value in config.items() if name != "effort"}
-        if rest:
-            draft.set("output_config", rest)
-        else:
-            draft.drop("output_config")
+    if thinking is None:
+        draft.drop("thinking")
+    elif thinking != draft.get("thinking"):
+        draft.set("thinking", thinking)
+    is_thinking = facts.thinks == "always" or (thinking is not None and thinking["type"] == "enabled")
+    if is_forced and is_thinking:
+        relax_tool_choice(draft)
+
+
+def drop_effort(draft: Draft, facts: ModelFacts) -> None:
+    """An effort means nothing to a model that never thinks."""
+    if facts.thinks != "never" or "effort" not in (draft.get("output_config") or {}):
+        return
+    rest = {name: value for name, value in draft.read("output_config").items() if name != "effort"}
+    if rest:
+        draft.set("output_config", rest)
+    else:
+        draft.drop("output_config")
 
 
 def relax_tool_choice(draft: Draft) -> None:

@@ -9,7 +9,7 @@ with a `ping` while the host is silent, and an `error` event in place of the end
 import json
 from typing import Any, NamedTuple
 
-from qwen_worker.api.messages.answer import message_from
+from qwen_worker.api.messages.answer import message_from, reasoning_of
 from qwen_worker.api.messages.blocks import Blocks
 from qwen_worker.api.messages.errors import error_event
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
@@ -136,8 +136,8 @@ class MessagesStream:
         """Empty texts and an empty `tool_calls` are nothing (litellm issue 29286)."""
         if self._stops.matched is not None:
             return
-        reasoning = delta.get("reasoning_content")
-        if isinstance(reasoning, str) and reasoning:
+        reasoning = reasoning_of(delta)
+        if reasoning:
             self._blocks.add_text("thinking", reasoning)
         content = delta.get("content")
         if isinstance(content, str) and content:

@@ -1,6 +1,7 @@
 """What users of other gateways have reported (apis-on-the-wire 5), each named after what they saw."""
 
 import json
+from typing import Any
 
 import pytest
 

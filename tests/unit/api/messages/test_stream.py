@@ -1,6 +1,7 @@
 """What a client sees of a translated stream."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -25,6 +26,21 @@ def test_text_with_usage() -> None:
         "cache_creation_input_tokens": 0,
         "output_tokens": 7,
     }
+
+
+def test_thinking_as_vllm_calls_it() -> None:
+    read = translated(chunk({"reasoning": "Hm."}), *HELLO, *END)
+    assert read.text("thinking") == "Hm."
+
+
+def test_long_arguments_are_not_copied_with_each_chunk() -> None:
+    stream = translator()
+    stream.feed(encoded([calls(call(0, '{"text": "', call_id="c1", name="f"))], done=False))
+    piece = encoded([calls(call(0, "0123456789" * 4))], done=False)
+    started = time.perf_counter()
+    for _ in range(400):
+        stream.feed(piece * 50)
+    assert time.perf_counter() - started < 5, "20,000 chunks take a quarter of a second on an idle machine"
 
 
 def test_thinking_comes_before_text_in_a_block_of_its_own() -> None:
@@ -178,6 +194,18 @@ def test_stop_sequence(texts: list[str], choice: dict[str, Any], expected: tuple
     assert read.message is not None
     assert (read.text(), read.message["stop_sequence"]) == expected
     assert read.message["stop_reason"] == ("end_turn" if expected[1] is None else "stop_sequence")
+
+
+def test_nothing_after_a_stop_sequence_belongs_to_the_answer() -> None:
+    message = translated(
+        chunk({"content": "one END"}),
+        chunk({"reasoning_content": "hm"}),
+        calls(call(0, "{}", call_id="c1", name="f")),
+        chunk(finish="stop"),
+        stop_sequences=("END",),
+    ).message
+    assert message is not None
+    assert message["content"] == [{"type": "text", "text": "one "}]
 
 
 def test_what_is_held_back_comes_before_a_call() -> None:
