@@ -20,6 +20,7 @@ import qwen_worker.api.messages.count_handler
 import qwen_worker.api.messages.errors
 import qwen_worker.api.messages.handler
 import qwen_worker.api.messages.native
+import qwen_worker.api.responses.as_chat
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native
 import qwen_worker.api.responses.native_end

@@ -26,6 +26,10 @@ from qwen_worker.validation import (
 )
 
 
+class ResponsesBody(InvalidRequest):
+    """The body has `input` and no `messages`: it is one of the Responses API."""
+
+
 class ChatRequest(NamedTuple):
     """A checked chat completions request."""
 
@@ -39,7 +43,9 @@ class ChatRequest(NamedTuple):
 
 
 def parse_chat_request(raw: bytes) -> ChatRequest:
-    """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are."""
+    """Checks a body. Raises InvalidRequest, of which ResponsesBody is one, and nothing else, whatever the
+    bytes are.
+    """
     raw, text = body_text(raw)
     if not text.startswith("{", skip_spaces(text, 0)):
         json_body(raw)  # says what it is instead
@@ -107,18 +113,15 @@ def _check_messages(body: ChatBody) -> None:
 
 
 def _messages_missing(body: ChatBody) -> InvalidRequest:
-    explanation = ""
+    kind, explanation = InvalidRequest, ""
     if "input" in body.members:
-        explanation = (
-            " The body has 'input', as the Responses API takes it; this endpoint speaks Chat Completions: "
-            "send the conversation as 'messages', or switch the client to the Chat Completions API."
-        )
+        kind = ResponsesBody
     elif "prompt" in body.members:
         explanation = (
             " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat "
             "Completions: send the prompt as a message."
         )
-    return InvalidRequest(
+    return kind(
         f"Missing required parameter: 'messages'.{explanation}",
         param="messages",
         code="missing_required_parameter",
