@@ -1,4 +1,4 @@
-"""Installs the clients into .venv-clients and the folders of tests/clients, as `make test-clients` does first.
+"""Installs the clients into .venv-clients and folders of tests/clients, as `make test-clients` does first.
 
 As tools/setup_environment.py it runs on the system's Python, with nothing but the standard library.
 """

@@ -54,6 +54,7 @@ def chat_of(simulator: QwenSimulator, key: str) -> dict[str, Any]:
 
 def said_in(chat: dict[str, Any]) -> list[dict[str, Any]]:
     """The messages after the system message that the portal demands."""
+    messages: list[dict[str, Any]]
     system, *messages = chat["messages"]
     assert system["role"] == "system"
     return messages

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qwen_worker.api.chat.request import ChatRequest, parse_chat_request
+from qwen_worker.api.chat.request import ChatRequest, ResponsesBody, parse_chat_request
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.errors import InvalidRequest
 
