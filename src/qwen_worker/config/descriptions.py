@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind
+from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind, Way
 from qwen_worker.config.login import CredentialFormatError, oauth_token_from
 from qwen_worker.config.members import (
     EXPECTED,
@@ -23,7 +23,6 @@ from qwen_worker.config.members import (
     models_of,
     read_variable,
     remarks_on,
-    way_of,
 )
 from qwen_worker.fingerprint import fingerprint
 
@@ -111,8 +110,8 @@ class _Reader:
             self._priority(variable, kind, item, members),
             models_of(members),
             base_url,
-            responses=way_of(members, "responses") or "bridged",
-            messages=way_of(members, "messages"),
+            responses=self._way(variable, item, members, "responses") or "bridged",
+            messages=self._way(variable, item, members, "messages"),
         )
         if kind == "oauth":
             login = oauth_token_from(value)
@@ -146,6 +145,13 @@ class _Reader:
             self._report(variable, item, "priority", "a whole number")
             return default
         return priority
+
+    def _way(self, variable: str, item: int, members: dict[str, Any], api: str) -> Way | None:
+        way = members.get(api)
+        if way == "native" or way == "bridged" or way is None:
+            return way
+        self._report(variable, item, api, '"native" or "bridged"')
+        return None
 
     def _report(self, variable: str, item: int, member: str, expected: str) -> None:
         self._problems.append((_place(variable, item, member), expected))
