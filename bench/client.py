@@ -103,9 +103,11 @@ def get(path: str) -> bytes:
     return f"GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {CLIENT_KEY}\r\n\r\n".encode()
 
 
-def chat(size_bytes: int = 0, *, bench: str | None = None) -> bytes:
-    """A POST of a conversation of about this size; with `bench`, a stream as bench.upstream has them."""
-    body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes)}
+def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> bytes:
+    """A POST of a conversation of about this size; with `bench`, a stream as bench.upstream has them. `options`
+    are further fields of the body.
+    """
+    body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes), **options}
     if bench is not None:
         body |= {"stream": True, "bench": bench}
     data = json.dumps(body, ensure_ascii=False).encode()
