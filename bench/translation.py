@@ -1,13 +1,9 @@
 """7. A stream that Python translates, event by event."""
 
 import asyncio
-import json
-import re
-import time
-from statistics import median
 from typing import NamedTuple
 
-from bench.client import ask_once, chat
+from bench.client import ask_once, chat, text_delays
 from bench.latency import percentile
 from bench.report import Section, at_most, times
 from bench.workers import OURS_B, OURS_D, PARSING, RunningWorker, running
@@ -16,8 +12,6 @@ STREAMS = 30
 BURST_CHUNKS = 2_000
 TRANSLATED = {"n": 2}
 """A request for two choices is always translated."""
-
-_stamp = re.compile(rb"at (\d+) ").findall
 
 
 class Cost(NamedTuple):
@@ -41,7 +35,7 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
             for worker in workers:
                 cost = Cost(
                     await _paced(worker, chunks, 10),
-                    await _paced(worker, chunks // 4, 50),
+                    await _paced(worker, chunks // 2, 50),
                     await _burst(worker, bursts),
                 )
                 costs[worker.name].append(cost)
@@ -78,26 +72,9 @@ async def _delays(worker: RunningWorker, chunks: int) -> list[float]:
     request = chat(2_000, bench=f"stamped {chunks} 50", **TRANSLATED)
     return [
         delay
-        for found in await asyncio.gather(*(_stamps(worker.port, request) for _ in range(STREAMS)))
+        for found in await asyncio.gather(*(text_delays(worker.port, request) for _ in range(STREAMS)))
         for delay in found
     ]
-
-
-async def _stamps(port: int, request: bytes) -> list[float]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    delays = []
-    rest = b""
-    while b"[DONE]" not in rest:
-        data = await reader.read(65_536)
-        now = time.monotonic_ns()
-        if not data:
-            raise ConnectionError("the stream ended without [DONE]")
-        whole, line_end, rest = (rest + data).rpartition(b"\n")
-        delays += [(now - int(stamp)) / 1e9 for stamp in _stamp(whole)]
-        rest = whole[-40:] * (b"[DONE]" in whole) + line_end + rest
-    writer.close()
-    return delays
 
 
 def _section(costs: dict[str, Cost], delays: dict[str, list[float]], chunks: int) -> Section:
@@ -117,8 +94,9 @@ def _section(costs: dict[str, Cost], delays: dict[str, list[float]], chunks: int
         ]
     return Section(
         "7. Translated streams",
-        f"{STREAMS} streams at once, {chunks} chunks each, a quarter of them when they come every 50 ms; a burst "
-        f"is {BURST_CHUNKS:,} chunks. The least of all rounds. Delay: of a text, from upstream to client.",
+        f"{STREAMS} streams at once, {chunks} chunks each, half of them when they come every 50 ms; a burst "
+        f"is {BURST_CHUNKS:,} chunks. The least of all rounds. Delay: of a text, from upstream to "
+        "client.",
         (
             "Worker",
             "10 ms, us a chunk",

@@ -1,14 +1,14 @@
 """A stream that passes through Python, without waking Python's event loop for each chunk.
 
 Waiting for a promise in Python costs more than translating a chunk. So the runtime pushes Qwen's chunks into
-a JavaScript Set (`pipeTo` a WritableStream whose `write` is the Set's own `add`), and a timer of the runtime,
-which calls Python directly, takes what has gathered, has it translated, and puts the outcome into a JavaScript
-ReadableStream that the client reads.
+a JavaScript array (`pipeTo` a WritableStream made of the array's own `push`), and a timer of the runtime,
+which calls Python directly, takes what has gathered, has it translated, and puts the outcome into a
+JavaScript ReadableStream that the client reads.
 
-The Set would grow with whatever the source sends. So when the client is slow, the pipe from the source is
-interrupted until the client has caught up.
+The source is piped in rounds. After each, the client must have caught up before the next begins.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from qwen_worker.platform.streams import WorkerBodyReader
 
 AHEAD_BYTES = 131_072
-"""How much may wait for a slow client before the source is not read any more."""
+"""How much may wait for the client when a round begins, about."""
+
+ROUND_CHUNKS = 512
+"""After so many chunks the source is let go, for Python to look after the client: a fast source keeps the
+runtime from calling any timer, and the array would grow with whatever it sends."""
+
+_ENDED, _BROKEN, _INTERRUPTED = "ended", "broken", "interrupted"
+
+_WRITE_ARGUMENTS = 2
+_LONGEST = 2**53 - 1
+"""The longest that an array of JavaScript, or what it takes for one, can be."""
 
 CATCH_UP_SECONDS = 0.05
 """How often a slow client is asked whether it has caught up."""
@@ -78,22 +88,33 @@ class Outlet:
 class Pusher:
     """One stream's way from Qwen to an outlet. Counts in `pipe.heard` what has come."""
 
-    __slots__ = ("__weakref__", "_abort", "_chunks", "_failure", "_feed", "_is_over", "_outlet", "_pipe")
+    __slots__ = (
+        "__weakref__",
+        "_chunks",
+        "_failure",
+        "_feed",
+        "_is_over",
+        "_outlet",
+        "_piping",
+        "_stopped",
+        "_target",
+    )
 
     def __init__(
         self, pipe: "Pipe", outlet: Outlet, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> None:
-        self._pipe = pipe
+        self._target = pipe
         self._outlet = outlet
         self._feed = feed
         self._is_over = is_over
         self._failure: Exception | None = None
-        self._chunks: Any = js.Set.new()
-        self._abort: Any = None
+        self._chunks: Any = js.Array.new()
+        self._piping: asyncio.Task[str]
+        self._stopped: asyncio.Future[None]
 
     def begin(self, head: bytes) -> None:
         """Sends what the head becomes. Raises what `feed` raises."""
-        self._pipe.heard += len(head)
+        self._target.heard += len(head)
         self._outlet.send(self._feed(head))
 
     async def run(self, source: "WorkerBodyReader") -> None:
@@ -109,52 +130,67 @@ class Pusher:
         while not out:
             if self._is_over() or (piece := await source.read()) is None:
                 return False
-            self._pipe.heard += len(piece)
+            self._target.heard += len(piece)
             out = self._feed(piece)
             self._outlet.send(out)
         return True
 
     async def _flow(self, body: Any) -> bool:
-        """Lets the source flow until it ends; True if it has been interrupted."""
+        """Lets the source flow for a round; False if it has ended, or nothing more of it is wanted."""
         global _tick_proxy
         if _tick_proxy is None:
             _tick_proxy = create_proxy(_tick)
-        self._abort = js.AbortController.new()
-        sink = js.WritableStream.new(js_object({"write": self._chunks.add.bind(self._chunks)}))
-        options = js_object({"signal": self._abort.signal, "preventCancel": True})
+        self._stopped = asyncio.get_running_loop().create_future()
+        piping = self._piping = asyncio.ensure_future(self._pipe(body))
+        piping.add_done_callback(self._stop)
         key = id(self)
         _running[key] = self
         timer = setInterval(_tick_proxy, int(TRANSLATE_SECONDS * 1000), key)
-        is_broken = False
-        try:
-            await body.pipeTo(sink, options)
-        except JsException:
-            is_broken = not self._abort.signal.aborted
-        finally:
-            clearInterval(timer)
-            del _running[key]
-        if self._failure is None:
-            self._take()
+        await self._stopped
+        clearInterval(timer)
+        del _running[key]
+        self._take()
         if self._failure is not None:
             raise self._failure
-        if is_broken:
+        if self._is_over():
+            return False
+        if piping.result() == _BROKEN:
             raise StreamBroken
-        return bool(self._abort.signal.aborted)
+        return piping.result() == _INTERRUPTED
+
+    async def _pipe(self, body: Any) -> str:
+        """Pipes the source for a round; how that ended."""
+        # `size` is called first, with each chunk alone, and keeps it. `write` counts in the length of what is
+        # no real array, and fails where no array can be longer: with that the pipe lets go of the source.
+        counter = js_object({"length": _LONGEST - ROUND_CHUNKS * _WRITE_ARGUMENTS})
+        sink = js.WritableStream.new(
+            js_object({"write": js.Array.prototype.push.bind(counter)}),
+            js_object({"highWaterMark": _LONGEST, "size": self._chunks.push.bind(self._chunks)}),
+        )
+        try:
+            await body.pipeTo(sink, js_object({"preventCancel": True}))
+        except JsException:
+            if counter.length > _LONGEST - _WRITE_ARGUMENTS:
+                return _INTERRUPTED
+            return _BROKEN
+        return _ENDED
+
+    def _stop(self, _: object = None) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
 
     def tick(self) -> None:
         """Called by the runtime's timer."""
-        if self._chunks.size:
-            self._take()
-            if self._failure is not None or self._is_over() or self._outlet.room_bytes <= 0:
-                self._abort.abort()
+        self._take()
+        if self._failure is not None or self._is_over():
+            self._stop()
 
     def _take(self) -> None:
         """Sends what has gathered. Keeps what goes wrong for whoever waits."""
-        if self._is_over() or not self._chunks.size:
+        if not self._chunks.length or self._failure is not None or self._is_over():
             return
-        data = b"".join(getattr(js.Array, "from")(self._chunks).to_py())
-        self._chunks.clear()
-        self._pipe.heard += len(data)
+        data = b"".join(self._chunks.splice(0).to_py())
+        self._target.heard += len(data)
         try:
             self._outlet.send(self._feed(data))
         except Exception as failure:

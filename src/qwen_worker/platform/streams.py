@@ -40,7 +40,7 @@ REST_SECONDS = 0.5
 """How long to wait, when the source has ended, for what may still have to be seen."""
 
 REST_TURNS = 4
-"""And how many turns of the event loop: in a busy isolate the timer may be due before the read has had its turn."""
+"""And how many turns of the event loop: in a busy isolate the timer may be due before a read has had one."""
 
 
 def open_pipe() -> "Pipe":
@@ -187,8 +187,8 @@ class IdentityPipe:
                 return
 
     async def _see_the_rest(self, is_over: Callable[[], bool]) -> None:
-        """Shows all that went through. The branch does not say that it has ended: there is no more when nothing
-        comes for a while.
+        """Shows all that went through. The branch does not say that it has ended: there is no more when
+        nothing comes for a while.
         """
         if self._looking is None:
             await self._look()  # the head at least
@@ -205,9 +205,8 @@ class IdentityPipe:
 
 
 class PushedPipe:
-    """All that is relayed passes through Python, a tenth of a second's worth at once; for the embedded runtime.
-
-    It relays at half the cost and a fifth of the memory of the standard TransformStream there (bench/RESULTS.md).
+    """All that is relayed passes through Python, a tenth of a second's worth at once; for the embedded
+    runtime, where that costs half of what the standard TransformStream does.
     """
 
     __slots__ = ("_outlet", "heard", "readable")
