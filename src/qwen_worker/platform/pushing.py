@@ -1,11 +1,12 @@
 """A stream that passes through Python, without waking Python's event loop for each chunk.
 
 Waiting for a promise in Python costs more than translating a chunk. So the runtime pushes Qwen's chunks into
-a JavaScript array (`pipeTo` a WritableStream made of the array's own `push`), and a timer of the runtime,
+a JavaScript array (`pipeTo` a WritableStream made of arrays' own functions), and a timer of the runtime,
 which calls Python directly, takes what has gathered, has it translated, and puts the outcome into a
 JavaScript ReadableStream that the client reads.
 
-The source is piped in rounds. After each, the client must have caught up before the next begins.
+A fast source keeps some runtimes from calling timers at all, and the array would grow with whatever it sends.
+So each chunk takes a token, which Python replaces when the client keeps up. Without tokens the source waits.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import js
-from js import clearInterval, setInterval
+from js import clearInterval, setInterval, setTimeout
 from pyodide.ffi import JsException, create_proxy, to_js
 
 from qwen_worker.platform.interop import js_object
@@ -25,20 +26,13 @@ if TYPE_CHECKING:
     from qwen_worker.platform.streams import WorkerBodyReader
 
 AHEAD_BYTES = 131_072
-"""How much may wait for the client when a round begins, about."""
+"""When so much waits for the client, tokens are not replaced."""
 
-ROUND_CHUNKS = 512
-"""After so many chunks the source is let go, for Python to look after the client: a fast source keeps the
-runtime from calling any timer, and the array would grow with whatever it sends."""
+TOKENS = 1024
+"""How many chunks may gather."""
 
-_ENDED, _BROKEN, _INTERRUPTED = "ended", "broken", "interrupted"
-
-_WRITE_ARGUMENTS = 2
-_LONGEST = 2**53 - 1
-"""The longest that an array of JavaScript, or what it takes for one, can be."""
-
-CATCH_UP_SECONDS = 0.05
-"""How often a slow client is asked whether it has caught up."""
+SOON_MS = 5
+"""When to look again after the source had to wait, in case that it was for us and not for the client."""
 
 _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
 _tick_proxy: Any = None
@@ -94,10 +88,11 @@ class Pusher:
         "_failure",
         "_feed",
         "_is_over",
+        "_let_on",
         "_outlet",
-        "_piping",
         "_stopped",
         "_target",
+        "_tokens",
     )
 
     def __init__(
@@ -109,7 +104,8 @@ class Pusher:
         self._is_over = is_over
         self._failure: Exception | None = None
         self._chunks: Any = js.Array.new()
-        self._piping: asyncio.Task[str]
+        self._tokens: Any = js.Array.new()
+        self._let_on: Any = None
         self._stopped: asyncio.Future[None]
 
     def begin(self, head: bytes) -> None:
@@ -119,10 +115,8 @@ class Pusher:
 
     async def run(self, source: "WorkerBodyReader") -> None:
         """Sends what is left of the source. Raises as `Pipe.translate` does."""
-        if await self._pass_next(source):
-            body = source.release()
-            while not self._is_over() and await self._flow(body):
-                await self._client_catches_up()
+        if await self._pass_next(source) and not self._is_over():
+            await self._flow(source.release())
 
     async def _pass_next(self, source: "WorkerBodyReader") -> bool:
         """Reads on until there is something more to send, and sends it; tells whether there may be more."""
@@ -135,45 +129,55 @@ class Pusher:
             self._outlet.send(out)
         return True
 
-    async def _flow(self, body: Any) -> bool:
-        """Lets the source flow for a round; False if it has ended, or nothing more of it is wanted."""
+    async def _flow(self, body: Any) -> None:
+        """Lets the source flow until it ends, or until nothing more of it is wanted."""
         global _tick_proxy
         if _tick_proxy is None:
             _tick_proxy = create_proxy(_tick)
         self._stopped = asyncio.get_running_loop().create_future()
-        piping = self._piping = asyncio.ensure_future(self._pipe(body))
+        self._replace_tokens()
+        piping = asyncio.ensure_future(self._pipe(body))
         piping.add_done_callback(self._stop)
         key = id(self)
         _running[key] = self
         timer = setInterval(_tick_proxy, int(TRANSLATE_SECONDS * 1000), key)
+        # Not for the pipe alone, which while the source is silent nothing ends.
         await self._stopped
         clearInterval(timer)
         del _running[key]
         self._take()
         if self._failure is not None:
             raise self._failure
-        if self._is_over():
-            return False
-        if piping.result() == _BROKEN:
+        if not self._is_over() and piping.result():
             raise StreamBroken
-        return piping.result() == _INTERRUPTED
 
-    async def _pipe(self, body: Any) -> str:
-        """Pipes the source for a round; how that ended."""
-        # `size` is called first, with each chunk alone, and keeps it. `write` counts in the length of what is
-        # no real array, and fails where no array can be longer: with that the pipe lets go of the source.
-        counter = js_object({"length": _LONGEST - ROUND_CHUNKS * _WRITE_ARGUMENTS})
+    async def _pipe(self, body: Any) -> bool:
+        """Pipes the source to its end; whether it broke."""
+        # `size` is called first, with the chunk alone, which it keeps; `write` takes a token for it.
+        take = js.Reflect.get(js.Array.prototype, "pop")  # an attribute `pop` would be Python's own
         sink = js.WritableStream.new(
-            js_object({"write": js.Array.prototype.push.bind(counter)}),
-            js_object({"highWaterMark": _LONGEST, "size": self._chunks.push.bind(self._chunks)}),
+            js_object({"write": take.bind(self._tokens)}),
+            js_object({"highWaterMark": 1, "size": self._chunks.push.bind(self._chunks)}),
         )
         try:
             await body.pipeTo(sink, js_object({"preventCancel": True}))
         except JsException:
-            if counter.length > _LONGEST - _WRITE_ARGUMENTS:
-                return _INTERRUPTED
-            return _BROKEN
-        return _ENDED
+            return True
+        return False
+
+    def _replace_tokens(self) -> bool:
+        """Lets the source send more; whether it was waiting for that."""
+        was_waiting = not self._tokens.length
+        if was_waiting:
+            if self._let_on is not None:
+                self._let_on()
+            # The token that is taken last is a promise. Python never gets it: it would make a future of it.
+            last = js.Promise.withResolvers()
+            self._let_on = last.resolve
+            self._tokens.push.apply(self._tokens, js.Object.values(last))
+            self._tokens.length = 1
+        self._tokens.length = TOKENS
+        return was_waiting
 
     def _stop(self, _: object = None) -> None:
         if not self._stopped.done():
@@ -184,6 +188,11 @@ class Pusher:
         self._take()
         if self._failure is not None or self._is_over():
             self._stop()
+        elif self._outlet.is_cancelled:
+            self._failure = StreamBroken()
+            self._stop()
+        elif self._outlet.room_bytes > 0 and self._replace_tokens():
+            setTimeout(_tick_proxy, SOON_MS, id(self))
 
     def _take(self) -> None:
         """Sends what has gathered. Keeps what goes wrong for whoever waits."""
@@ -195,12 +204,6 @@ class Pusher:
             self._outlet.send(self._feed(data))
         except Exception as failure:
             self._failure = failure
-
-    async def _client_catches_up(self) -> None:
-        while self._outlet.room_bytes < AHEAD_BYTES // 2:
-            if self._outlet.is_cancelled:
-                raise StreamBroken
-            await js.scheduler.wait(int(CATCH_UP_SECONDS * 1000))
 
 
 def _tick(key: int) -> None:
