@@ -34,10 +34,13 @@ test-clients: setup ## run real clients against the Worker: LangChain, Vercel AI
 	@$(PYTHON) -m tests.clients.install
 	.venv-clients/bin/python -m pytest tests/clients
 
-lint: setup ## check style and types
+# What vermin leaves out is in platform/, which runs on Pyodide only: on Python 3.12 and newer.
+lint: setup ## check style, types and imports
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	PYTHONPATH=src .venv/bin/lint-imports --no-cache --no-logo
+	.venv/bin/vermin --quiet --violations --no-tips -vvv --target=3.11- --exclude 'asyncio.Task(eager_start)' src
 
 fmt: setup ## format the Python files
 	$(RUN) -m ruff check --fix-only .

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from qwen_worker.config.login import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.config.pasted_json import canonical, read_json
+from tools.dev_vars import decode_text
 
 DEFAULT_FILE = Path("~/.qwen/oauth_creds.json")
 
@@ -32,7 +34,7 @@ class CliLogin(NamedTuple):
 def read_cli_login(file: Path) -> CliLogin:
     """Reads and checks the login in `file`. Raises UnusableLogin."""
     try:
-        value = json.loads(file.read_text(encoding="utf-8"))
+        value, _ = canonical(read_json(decode_text(file.read_bytes()))[0], "oauth")
         token = oauth_token_from(value)
     except OSError as problem:
         raise UnusableLogin(f"{file} cannot be read: {problem.strerror}") from None

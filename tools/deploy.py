@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from tools import setup_environment
-from tools.findings import Finding, error, note, ok, report, stop_at_errors, warning
+from tools.checks import Check, error, note, ok, report, stop_at_errors, warning
 from tools.pywrangler import pywrangler_command
 from tools.repository import ROOT
 from tools.toolchain import deployment_tools
@@ -32,21 +32,21 @@ def main() -> None:
     stop_at_errors("deploy", deployment_tools())
     setup_environment.main(["--deploy"])
     if "--dry-run" not in arguments:
-        stop_at_errors("deploy", [login_finding(logged_in=is_logged_in())])
-        report(secret_findings(secret_names(), plain_variables()))
+        stop_at_errors("deploy", [login_check(logged_in=is_logged_in())])
+        report(secret_checks(secret_names(), plain_variables()))
     os.chdir(ROOT)
     command = pywrangler_command("deploy", *arguments)
     os.execvp(command[0], command)  # noqa: S606
 
 
-def login_finding(*, logged_in: bool) -> Finding:
+def login_check(*, logged_in: bool) -> Check:
     """Whether wrangler may act for an account at Cloudflare."""
     if logged_in:
         return ok("logged in to Cloudflare")
     return error("wrangler is not logged in to Cloudflare, or cannot reach it", LOGIN_REMEDY)
 
 
-def secret_findings(secrets: Collection[str] | None, variables: Collection[str]) -> list[Finding]:
+def secret_checks(secrets: Collection[str] | None, variables: Collection[str]) -> list[Check]:
     """Which secrets the gateway will miss. None of this stops a deployment: they can be set afterwards.
 
     `secrets` are the names of those that are set, None where the Worker is not there yet; `variables` are the
@@ -61,26 +61,26 @@ def secret_findings(secrets: Collection[str] | None, variables: Collection[str])
             )
         ]
     names = {*secrets, *variables}
-    findings = []
+    checks = []
     if any(_CREDENTIAL.fullmatch(name) for name in names):
-        findings.append(ok("a credential for Qwen is set"))
+        checks.append(ok("a credential for Qwen is set"))
     else:
-        findings.append(
+        checks.append(
             warning(
                 "no credential for Qwen is set: requests will be answered with 503 credentials_missing",
                 "make login-secret, or: npx wrangler secret put QWEN_API_KEY",
             )
         )
     if names & {"CLIENT_KEYS", "OPENAI_API_KEY"}:
-        findings.append(ok("client keys are set"))
+        checks.append(ok("client keys are set"))
     else:
-        findings.append(
+        checks.append(
             warning(
                 "CLIENT_KEYS is not set: anyone who finds the URL can use your account",
                 "npx wrangler secret put CLIENT_KEYS",
             )
         )
-    return findings
+    return checks
 
 
 def plain_variables() -> set[str]:

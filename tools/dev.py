@@ -1,7 +1,8 @@
 """`make dev`: serves the Worker on the embedded runtime until Ctrl-C.
 
 With a `.dev.vars` file the Worker talks to whatever that configures. Without one, the Qwen simulator is
-started beside it and the Worker is given a login there, so that it answers without an account.
+started beside it and the Worker is given a login there, so that it answers without an account. When
+workerd dies, wrangler goes on without it and nothing answers any more; so both are started again then.
 """
 
 import json
@@ -10,13 +11,16 @@ import queue
 import signal
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
-from tools.dev_vars import parse_dev_vars
-from tools.embedded_wrangler import dev_command, dev_environment
+from tools.dev_instructions import instructions
+from tools.dev_vars import decode_text, parse_dev_vars
+from tools.embedded_wrangler import dev_command, dev_environment, workerd_count
 from tools.network import NotReady, port_is_taken, wait_for_answer
 from tools.processes import ProcessGroup
 from tools.repository import DEV_VARS, LOCAL, ROOT, SOURCE
@@ -26,9 +30,12 @@ from tools.wrangler_output import WranglerOutput
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8787
 _START_TIMEOUT_SECONDS = 60.0
+_LOOK_SECONDS = 0.5
+# An SDK sends a request that kills workerd three times; that alone must not end `make dev`.
+_MOST_DEATHS = 5
+_DEATHS_SECONDS = 60.0
 # What workerd answers for a Worker that raised an error; the Worker's own errors have other forms.
 CRASHED = 500
-_MODEL = "qwen3-coder-plus"
 
 
 class Options(NamedTuple):
@@ -51,6 +58,12 @@ class Stopped(NamedTuple):
     exit_code: int
 
 
+WORKERD_DIED = Stopped(
+    f"workerd died {_MOST_DEATHS} times within {_DEATHS_SECONDS:g} s; see its messages above", 1
+)
+Events: TypeAlias = "queue.SimpleQueue[Stopped]"
+
+
 def main() -> None:
     """Serves until Ctrl-C, SIGTERM or the end of wrangler, then ends every process it started."""
     with_simulator = not DEV_VARS.exists()
@@ -58,13 +71,12 @@ def main() -> None:
     if port_is_taken(options.host, options.port):
         fail(f"port {options.port} on {options.host} is in use; choose another one: make dev PORT=8788")
     # SimpleQueue is safe to use from a signal handler.
-    stopped: queue.SimpleQueue[Stopped] = queue.SimpleQueue()
+    events: Events = queue.SimpleQueue()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(number, lambda *_: stopped.put(Stopped("stopped", 0)))
+        signal.signal(number, lambda *_: events.put(Stopped("stopped", 0)))
     with ExitStack() as cleanup:
         variables = start_simulator(cleanup) if with_simulator else {}
-        start_worker(options, variables, cleanup, stopped)
-        end = stopped.get()
+        end = serve(options, variables, events)
     say(end.message)
     sys.exit(end.exit_code)
 
@@ -111,97 +123,129 @@ def start_simulator(cleanup: ExitStack) -> dict[str, str]:
     }
 
 
-def start_worker(
-    options: Options, variables: Mapping[str, str], cleanup: ExitStack, stopped: queue.SimpleQueue[Stopped]
-) -> None:
-    """Starts wrangler; once the Worker answers, shows how to talk to it."""
-    directory = LOCAL / "dev" / str(options.port)
-    config = write_local_config(directory, SOURCE, variables)
-    link_dev_vars(directory)
-    output = WranglerOutput()
-    answering = threading.Event()
+def serve(options: Options, variables: Mapping[str, str], events: Events) -> Stopped:
+    """Runs the Worker, again each time that workerd dies; returns why that is over.
 
-    def relay(line: str) -> None:
-        shown = output.readable(line)
+    It gives up when workerd has died `_MOST_DEATHS` times within `_DEATHS_SECONDS`.
+    """
+    deaths: deque[float] = deque(maxlen=_MOST_DEATHS)
+    while True:
+        worker = Worker(options, variables, events, is_first=not deaths)
+        event = events.get()
+        worker.stop()
+        if event is not WORKERD_DIED:
+            return event
+        deaths.append(time.monotonic())
+        if len(deaths) == _MOST_DEATHS and deaths[-1] - deaths[0] < _DEATHS_SECONDS:
+            return event
+        say("workerd died; starting it again")
+
+
+class Worker:
+    """wrangler and the workerd processes that it starts.
+
+    Puts into `events` why it cannot go on, unless it is being stopped. If it `is_first`, it shows how to talk
+    to it once it answers.
+    """
+
+    def __init__(
+        self, options: Options, variables: Mapping[str, str], events: Events, *, is_first: bool
+    ) -> None:
+        self._options = options
+        self._events = events
+        self._is_first = is_first
+        self._stopping = threading.Event()
+        self._output = WranglerOutput()
+        self._is_ready = False
+        directory = LOCAL / "dev" / str(options.port)
+        config = write_local_config(directory, SOURCE, variables)
+        provide_dev_vars(directory)
+        self._group = ProcessGroup(
+            dev_command(config, host=options.host, port=options.port, state=options.state),
+            cwd=directory,
+            environment=dev_environment(directory),
+            on_line=self._hear,
+            on_end=lambda: self._report(Stopped("wrangler ended by itself; see its messages above", 1)),
+        )
+
+    def stop(self) -> None:
+        """Ends wrangler and every process it started."""
+        self._stopping.set()
+        self._group.stop()
+
+    def _report(self, event: Stopped) -> None:
+        if not self._stopping.is_set():
+            self._events.put(event)
+
+    def _hear(self, line: str) -> None:
+        shown = self._output.readable(line)
         if shown is not None:
             print(shown, flush=True)
-        if output.ready and not answering.is_set():
-            answering.set()
-            threading.Thread(target=announce, args=(worker, options, stopped), daemon=True).start()
+        if self._output.ready and not self._is_ready:
+            self._is_ready = True
+            for work in (self._watch_workerd, self._announce):
+                threading.Thread(target=work, daemon=True).start()
 
-    worker = ProcessGroup(
-        dev_command(config, host=options.host, port=options.port, state=options.state),
-        cwd=directory,
-        environment=dev_environment(directory),
-        on_line=relay,
-        on_end=lambda: stopped.put(Stopped("wrangler ended by itself; see its messages above", 1)),
-    )
-    cleanup.callback(worker.stop)
+    def _watch_workerd(self) -> None:
+        """Reports when, at two looks in a row, fewer workerd processes run than have run before.
+
+        At one look only, wrangler may be replacing one because a file was saved.
+        """
+        most = missed = 0
+        while missed < 2:
+            count = workerd_count(self._group.pid)
+            most = max(most, count)
+            missed = missed + 1 if count < most else 0
+            if self._stopping.wait(_LOOK_SECONDS):
+                return
+        self._report(WORKERD_DIED)
+
+    def _announce(self) -> None:
+        """Waits until the Worker answers, which compiles it, and then shows how to talk to it."""
+        try:
+            health = wait_for_answer(
+                f"{self._options.url}/health",
+                timeout_seconds=_START_TIMEOUT_SECONDS,
+                still_running=lambda: not self._stopping.is_set() and self._group.exit_code() is None,
+            )
+        except NotReady as error:
+            self._report(Stopped(str(error), 1))
+            return
+        if health.status == CRASHED:
+            say("the Worker does not start: see its error above; saving a file restarts it")
+        elif '"ok"' not in health.body:
+            say(f"the Worker reports trouble with its configuration: {health.body}")
+        if self._is_first:
+            print(instructions(self._options.url, needs_key=needs_client_key()), flush=True)
 
 
-def link_dev_vars(directory: Path) -> None:
-    """Lets wrangler find `.dev.vars` beside the derived configuration, where it looks for it."""
-    link = directory / DEV_VARS.name
-    link.unlink(missing_ok=True)
-    if DEV_VARS.exists():
-        link.symlink_to(DEV_VARS)
+def provide_dev_vars(directory: Path) -> None:
+    """Lets wrangler find `.dev.vars` beside the derived configuration, where it looks for it.
 
-
-def announce(worker: ProcessGroup, options: Options, stopped: queue.SimpleQueue[Stopped]) -> None:
-    """Waits until the Worker answers, which compiles it, and then shows how to talk to it."""
-    try:
-        health = wait_for_answer(
-            f"{options.url}/health",
-            timeout_seconds=_START_TIMEOUT_SECONDS,
-            still_running=lambda: worker.exit_code() is None,
-        )
-    except NotReady as error:
-        stopped.put(Stopped(str(error), 1))
+    A copy stands in for a file that it cannot read: it knows UTF-8 only.
+    """
+    place = directory / DEV_VARS.name
+    place.unlink(missing_ok=True)
+    if not DEV_VARS.exists():
         return
-    if health.status == CRASHED:
-        say("the Worker does not start: see its error above; saving a file restarts it")
-    elif '"ok"' not in health.body:
-        say(f"the Worker reports trouble with its configuration: {health.body}")
-    print(instructions(options.url, needs_key=needs_client_key()), flush=True)
+    data = DEV_VARS.read_bytes()
+    try:
+        readable = decode_text(data).encode()
+    except UnicodeError:
+        fail(f"{DEV_VARS.name} is neither UTF-8 nor UTF-16 text: save it as UTF-8")
+    if readable == data:
+        place.symlink_to(DEV_VARS)
+    else:
+        place.touch(mode=0o600)
+        place.write_bytes(readable)
 
 
 def needs_client_key() -> bool:
     """Tells whether `.dev.vars` sets client keys, so that clients must send one."""
     if not DEV_VARS.exists():
         return False
-    values = parse_dev_vars(DEV_VARS.read_text()).values
+    values = parse_dev_vars(decode_text(DEV_VARS.read_bytes())).values
     return any(values.get(name) for name in ("CLIENT_KEYS", "OPENAI_API_KEY"))
-
-
-def instructions(url: str, *, needs_key: bool) -> str:
-    """How to call the Worker, ready to be pasted into another terminal in this folder.
-
-    A client key is never shown: the snippets take it from the environment.
-    """
-    request = {"model": _MODEL, "stream": True, "messages": [{"role": "user", "content": "Say hello."}]}
-    header = ' \\\n  -H "Authorization: Bearer $OPENAI_API_KEY"' if needs_key else ""
-    key = "" if needs_key else ', api_key="unused"'
-    first = "First: export OPENAI_API_KEY=<one of the keys in .dev.vars>\n\n" if needs_key else ""
-    return f"""
-Ready on {url} (Ctrl-C ends it). Try it in another terminal:
-
-{first}curl -N {url}/v1/chat/completions{header} \\
-  -H 'Content-Type: application/json' \\
-  -d '{json.dumps(request)}'
-
-.venv/bin/python - <<'EOF'
-from openai import OpenAI
-
-client = OpenAI(base_url="{url}/v1"{key})
-stream = client.chat.completions.create(
-    model="{_MODEL}", messages=[{{"role": "user", "content": "Say hello."}}], stream=True
-)
-for chunk in stream:
-    if chunk.choices:
-        print(chunk.choices[0].delta.content or "", end="", flush=True)
-print()
-EOF
-"""
 
 
 def say(message: str) -> None:

@@ -11,20 +11,20 @@ import sys
 import time
 
 from tools import setup_environment
-from tools.findings import report
+from tools.checks import report
 from tools.repository import DEV_VARS
 from tools.toolchain import development_tools
 
 
 def main() -> None:
-    """Prints every finding and ends with their verdict."""
+    """Prints every check; ends with 1 if one is an error."""
     setup_environment.check_python()
     # Only now: an old Python cannot load the Worker's modules.
+    from tools.checks import note
     from tools.cli_login import DEFAULT_FILE, UnusableLogin, read_cli_login
-    from tools.configuration_check import client_key, dev_vars_findings
-    from tools.endpoint_check import endpoint_findings, is_loopback
-    from tools.findings import note
-    from tools.login_expiry import login_finding
+    from tools.configuration_check import client_key, dev_vars_checks
+    from tools.endpoint_check import endpoint_checks, is_loopback
+    from tools.login_expiry import login_check
 
     now_ms = int(time.time() * 1000)
     errors = 0
@@ -32,8 +32,8 @@ def main() -> None:
     errors += report(development_tools())
 
     print("\n.dev.vars")
-    findings, variables = dev_vars_findings(DEV_VARS, now_ms)
-    errors += report(findings)
+    checks, variables = dev_vars_checks(DEV_VARS, now_ms)
+    errors += report(checks)
 
     print(f"\n{DEFAULT_FILE}")
     file = DEFAULT_FILE.expanduser()
@@ -41,7 +41,7 @@ def main() -> None:
         report([note("there is none: the Qwen Code CLI is not logged in on this machine")])
     else:
         try:
-            errors += report([login_finding("login", read_cli_login(file).token, now_ms)])
+            errors += report([login_check("login", read_cli_login(file).token, now_ms)])
         except UnusableLogin as problem:
             report([note(str(problem), "log in with the Qwen Code CLI again, if you want to use its login")])
 
@@ -49,7 +49,7 @@ def main() -> None:
     url = os.environ.get("URL") or local_url()
     own_key = client_key(variables) if is_loopback(url) else None
     key = own_key or os.environ.get("OPENAI_API_KEY") or None
-    errors += report(endpoint_findings(url, key, expected=bool(os.environ.get("URL"))))
+    errors += report(endpoint_checks(url, key, expected=bool(os.environ.get("URL"))))
 
     print(f"\ndoctor: {'all is well' if not errors else f'{errors} to mend, marked as error'}")
     sys.exit(1 if errors else 0)

@@ -1,9 +1,13 @@
 """How to start the embedded runtime's `wrangler dev`, quietly and without calls home."""
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
 
+import psutil
+
+from tools.processes import living_members
 from tools.repository import EMBEDDED_RUNTIME
 
 _WRANGLER = EMBEDDED_RUNTIME / "node_modules" / "wrangler" / "bin" / "wrangler.js"
@@ -40,6 +44,15 @@ def dev_environment(directory: Path) -> dict[str, str]:
         "NO_COLOR": "1",
         "FORCE_COLOR": "0",
     }
+
+
+def workerd_count(group: int) -> int:
+    """How many workerd processes a process group has: wrangler runs one in front of the Worker's own."""
+    count = 0
+    for pid in living_members(group):
+        with contextlib.suppress(psutil.Error):
+            count += psutil.Process(pid).name() == "workerd"
+    return count
 
 
 def _write_request_properties(directory: Path) -> None:

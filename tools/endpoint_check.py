@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from tools.findings import Finding, Level, error, note, ok, warning
+from tools.checks import Check, Level, error, note, ok, warning
 from tools.login_expiry import duration
 
 TIMEOUT_SECONDS = 20.0
@@ -57,7 +57,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Never goes on."""
 
 
-def endpoint_findings(url: str, key: str | None, *, expected: bool) -> list[Finding]:
+def endpoint_checks(url: str, key: str | None, *, expected: bool) -> list[Check]:
     """How the gateway at `url` is. Not `expected`: it may well not run, which is then no error."""
     url = url.rstrip("/").removesuffix("/v1")
     if key is not None and urlsplit(url).scheme != "https" and not is_loopback(url):
@@ -78,7 +78,7 @@ def endpoint_findings(url: str, key: str | None, *, expected: bool) -> list[Find
                 "give the Worker's address; if it is, look into its log: npx wrangler tail",
             )
         ]
-    return [ok(f"{url} answers: {version}"), *_health_findings(health.body), *_models_findings(url, key)]
+    return [ok(f"{url} answers: {version}"), *_health_checks(health.body), *_models_checks(url, key)]
 
 
 def is_loopback(url: str) -> bool:
@@ -111,25 +111,25 @@ def ask(url: str, key: str | None) -> Answer:
         raise Unreachable(type(problem).__name__) from None
 
 
-def _health_findings(health: dict[str, Any]) -> list[Finding]:
-    findings = [
+def _health_checks(health: dict[str, Any]) -> list[Check]:
+    checks = [
         error(f"it reports: {reason}", "see README, Configuration") for reason in health.get("reasons", [])
     ]
-    findings += [note(f"it says: {notice}") for notice in health.get("notices", [])]
+    checks += [note(f"it says: {notice}") for notice in health.get("notices", [])]
     for account in health.get("accounts", []):
         label, state, credential = account["label"], account["state"], account["credentials"]["state"]
         if credential in _CREDENTIAL_STATES:
             level, text, remedy = _CREDENTIAL_STATES[credential]
-            findings.append(Finding(level, f"{label}: {text}", remedy))
+            checks.append(Check(level, f"{label}: {text}", remedy))
         elif state == "resting":
             reason, seconds = account["reason"], account["seconds_left"]
-            findings.append(note(f"{label}: rests for {duration(seconds)} more ({reason})", _RESTS_REMEDY))
+            checks.append(note(f"{label}: rests for {duration(seconds)} more ({reason})", _RESTS_REMEDY))
         else:
-            findings.append(ok(f"{label}: {state}"))
-    return findings
+            checks.append(ok(f"{label}: {state}"))
+    return checks
 
 
-def _models_findings(url: str, key: str | None) -> list[Finding]:
+def _models_checks(url: str, key: str | None) -> list[Check]:
     try:
         models = ask(f"{url}/v1/models", key)
     except Unreachable as problem:

@@ -1,12 +1,12 @@
 """What the expiry of an OAuth login means for its owner."""
 
 from qwen_worker.config.login import OAuthToken
-from tools.findings import Finding, error, note, ok, warning
+from tools.checks import Check, error, note, ok, warning
 
 LOGIN_REMEDY = "log in with the Qwen Code CLI again, or use an API key (QWEN_API_KEY)"
 
 
-def login_finding(name: str, token: OAuthToken, now_ms: int) -> Finding:
+def login_check(name: str, token: OAuthToken, now_ms: int) -> Check:
     """The state of a login, called `name`, at the time `now_ms` (milliseconds since the epoch)."""
     if token.expiry_date_ms is None:
         return note(f"{name}: the login does not say when its access token expires")

@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 _POLL_SECONDS = 0.02
 
 
@@ -110,28 +112,11 @@ class ProcessGroup:
 
 def living_members(group: int) -> list[int]:
     """The ids of the processes of a group. Dead ones that nobody has waited for yet do not count."""
-    rows = _linux_processes() if Path("/proc/self/stat").exists() else _ps_processes()
-    return [pid for pid, pgid, state in rows if pgid == group and not state.startswith("Z")]
+    return [process.pid for process in psutil.process_iter() if _is_living_member(process, group)]
 
 
-def _linux_processes() -> list[tuple[int, int, str]]:
-    rows = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            stat = (entry / "stat").read_text(errors="replace")
-        except OSError:  # ended in the meantime
-            continue
-        # pid (name) state parent group ...; the name may hold spaces and brackets
-        state, _parent, group = stat.rpartition(")")[2].split()[:3]
-        rows.append((int(entry.name), int(group), state))
-    return rows
-
-
-def _ps_processes() -> list[tuple[int, int, str]]:
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,pgid=,stat="], check=True, capture_output=True, text=True
-    ).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    return [(int(pid), int(pgid), state) for pid, pgid, state in rows]
+def _is_living_member(process: psutil.Process, group: int) -> bool:
+    try:
+        return os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE
+    except (OSError, psutil.Error):  # ended in the meantime, or not ours to look at
+        return False

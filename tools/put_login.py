@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tools import setup_environment
-from tools.findings import stop_at_errors
+from tools.checks import stop_at_errors
 from tools.toolchain import wrangler_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, put_secret
 
@@ -25,7 +25,7 @@ def main() -> None:
     setup_environment.check_python()
     # Only now: an old Python cannot load the Worker's modules.
     from tools.cli_login import DEFAULT_FILE, UnusableLogin, read_cli_login
-    from tools.login_expiry import login_finding
+    from tools.login_expiry import login_check
 
     name = os.environ.get("SECRET") or "QWEN_CLI_AUTH"
     if not _NAME.fullmatch(name):
@@ -35,7 +35,7 @@ def main() -> None:
         login = read_cli_login(file)
     except UnusableLogin as problem:
         fail(f"{problem}. Log in with the Qwen Code CLI, or name another file: FILE=...")
-    stop_at_errors("login-secret", [login_finding(str(file), login.token, int(time.time() * 1000))])
+    stop_at_errors("login-secret", [login_check(str(file), login.token, int(time.time() * 1000))])
     stop_at_errors("login-secret", wrangler_tools())
     setup_environment.main(["--deploy"])
     if not is_logged_in():

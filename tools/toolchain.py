@@ -6,35 +6,33 @@ import shutil
 import subprocess
 import sys
 
-from tools.findings import Finding, error, note, ok
+from tools.checks import Check, error, note, ok
 from tools.setup_environment import DEPLOY_NODE_MAJOR, MINIMUM_NODE_MAJOR
 
 UV_REMEDY = "install it from https://docs.astral.sh/uv/"
 _NODE_REMEDY = "install Node.js {} or newer from https://nodejs.org"
 
 
-def development_tools() -> list[Finding]:
+def development_tools() -> list[Check]:
     """What `make dev` and `make test` need, and whether a deployment would find its own."""
     node = _version_of("node")
-    findings = [
+    checks = [
         ok(f"Python {sys.version.split()[0]}"),
         *_node(node, MINIMUM_NODE_MAJOR, "to run the Worker locally"),
     ]
     major = _major(node)
     if major is not None and MINIMUM_NODE_MAJOR <= major < DEPLOY_NODE_MAJOR:
-        findings.append(note(f"only deploying needs Node.js {DEPLOY_NODE_MAJOR} or newer"))
-    findings.append(
-        _uv() if shutil.which("uv") else note("uv is missing; only deploying needs it", UV_REMEDY)
-    )
-    return findings
+        checks.append(note(f"only deploying needs Node.js {DEPLOY_NODE_MAJOR} or newer"))
+    checks.append(_uv() if shutil.which("uv") else note("uv is missing; only deploying needs it", UV_REMEDY))
+    return checks
 
 
-def deployment_tools() -> list[Finding]:
+def deployment_tools() -> list[Check]:
     """What `make deploy` needs on this machine."""
     return [ok(f"Python {sys.version.split()[0]}"), *wrangler_tools(), _uv()]
 
 
-def wrangler_tools() -> list[Finding]:
+def wrangler_tools() -> list[Check]:
     """What the wrangler that talks to Cloudflare needs on this machine."""
     return _node(_version_of("node"), DEPLOY_NODE_MAJOR, "to deploy (wrangler 4 needs it)")
 
@@ -49,7 +47,7 @@ def _major(version: str | None) -> int | None:
     return int(digits) if digits.isdecimal() else None
 
 
-def _node(version: str | None, minimum_major: int, purpose: str) -> list[Finding]:
+def _node(version: str | None, minimum_major: int, purpose: str) -> list[Check]:
     major, remedy = _major(version), _NODE_REMEDY.format(minimum_major)
     if major is None:
         return [error(f"Node.js is missing; it is needed {purpose}", remedy)]
@@ -60,7 +58,7 @@ def _node(version: str | None, minimum_major: int, purpose: str) -> list[Finding
     return [ok(f"Node.js {version} with npm")]
 
 
-def _uv() -> Finding:
+def _uv() -> Check:
     version = _version_of("uv")
     return ok(version) if version else error("uv is missing; it is needed to deploy", UV_REMEDY)
 

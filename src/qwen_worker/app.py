@@ -29,6 +29,7 @@ CORS_HEADERS = {
     "access-control-expose-headers": ", ".join(
         (
             "x-request-id",
+            "request-id",
             "retry-after",
             "x-should-retry",
             "x-qwen-account",
@@ -38,7 +39,7 @@ CORS_HEADERS = {
     ),
 }
 PREFLIGHT_HEADERS = {
-    "access-control-allow-methods": "GET, HEAD, POST, OPTIONS",
+    "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
     "access-control-max-age": "86400",
     "vary": "access-control-request-headers",
 }
@@ -84,7 +85,8 @@ class Gateway:
         log = Log(self._sink, self._settings.log_level, request_id)
         if not self._announced:
             self._announce(log, runtime)
-        reply = _Reply(request, request_id, respond)
+        route = find_route(request.path)
+        reply = _Reply(request, request_id, respond, route)
         context = Context(
             request,
             request_id,
@@ -97,15 +99,14 @@ class Gateway:
             reply.respond,
             self.started_ms,
         )
-        route = find_route(request.path)
         try:
             await self._answer(context, route)
         except ProxyError as error:
             _log_error(log, error)
-            await reply.fail(error, route)
+            await reply.fail(error)
         except Exception as error:
             log.error("unexpected error", exception=type(error).__name__, where=_where(error))
-            await reply.fail(InternalError("The gateway failed to handle this request."), route)
+            await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
         """The cron event: keeps the logins fresh where no request does."""
@@ -171,12 +172,15 @@ def _request_id(request: InboundRequest) -> str:
 class _Reply:
     """The response to one request, which is given once."""
 
-    __slots__ = ("_begun", "_request", "_request_id", "_respond")
+    __slots__ = ("_begun", "_request", "_request_id", "_respond", "_route")
 
-    def __init__(self, request: InboundRequest, request_id: str, respond: Respond) -> None:
+    def __init__(
+        self, request: InboundRequest, request_id: str, respond: Respond, route: Route | None
+    ) -> None:
         self._request = request
         self._request_id = request_id
         self._respond = respond
+        self._route = route
         self._begun = False
 
     def respond(self, response: Response) -> None:
@@ -184,16 +188,19 @@ class _Reply:
         self._begun = True
         response.headers.update(CORS_HEADERS)
         response.headers["x-request-id"] = self._request_id
+        if self._route is not None and self._route.request_id_header is not None:
+            response.headers[self._route.request_id_header] = self._request_id
         self._respond(response._replace(body=None) if self._request.method == "HEAD" else response)
 
-    async def fail(self, error: ProxyError, route: Route | None) -> None:
+    async def fail(self, error: ProxyError) -> None:
         """Responds with an error, in the words of the API that was called."""
         if self._begun:
             return
         # The next request on this connection would fail if the body were left unread (workers-runtime).
         await self._request.discard_body()
         headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
-        body = (openai_error_body if route is None else route.error_body)(error, self._request_id)
+        error_body = openai_error_body if self._route is None else self._route.error_body
+        body = error_body(error, self._request_id)
         self.respond(Response(error.status, headers, body))
 
 

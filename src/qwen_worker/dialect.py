@@ -59,8 +59,9 @@ class Dialect(Protocol):
     def is_healthy_start(self, start: bytes) -> bool:
         """Whether a host's stream surely begins well, told without parsing it."""
 
-    def classify_first_event(self, event: "Event", start: bytes, event_error: EventError) -> Relaying:
-        """How a stream that begins with `event` (its bytes so far: `start`) can be passed on.
+    def classify_first_event(self, event: "Event", start: bytes, event_error: EventError) -> Relaying | None:
+        """How a stream that begins with `event` (its bytes so far: `start`) can be passed on; None if that
+        is told by the next event only.
 
         Raises the ProxyError that the host sent in its place, or UpstreamBlocked for something else.
         """

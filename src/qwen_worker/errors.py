@@ -6,7 +6,9 @@ ProxyError
 │   ├── InvalidApiKey       401   invalid_api_key
 │   ├── NotFound            404   not_found, model_not_found
 │   ├── MethodNotAllowed    405   method_not_allowed
-│   └── PayloadTooLarge     413   request_too_large
+│   ├── UpgradeRefused      426   upgrade_refused
+│   ├── PayloadTooLarge     413   request_too_large
+│   └── UnsupportedEncoding 415   unsupported_content_encoding
 ├── limits of the account we call Qwen with
 │   ├── RateLimited         429   rate_limit_exceeded
 │   └── QuotaExhausted      429   insufficient_quota
@@ -132,12 +134,34 @@ class MethodNotAllowed(ProxyError):
         return {**super().headers(), "allow": self.allow}
 
 
+class UpgradeRefused(ProxyError):
+    """The client asks for another protocol, such as WebSocket."""
+
+    status = 426
+    type = "invalid_request_error"
+    code = "upgrade_refused"
+
+
 class PayloadTooLarge(ProxyError):
     """The body exceeds the configured limit."""
 
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class UnsupportedEncoding(ProxyError):
+    """The body is compressed in a way that is not known, or not in the way that its header says."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+    accepted = "gzip, deflate"
+    """The codings that are known."""
+
+    def headers(self) -> dict[str, str]:
+        """Adds the list of codings that RFC 9110 asks for in such a 415."""
+        return {**super().headers(), "accept-encoding": self.accepted}
 
 
 class RateLimited(ProxyError):

@@ -95,6 +95,8 @@ class ModelFacts(NamedTuple):
     high_effort_budget: int | None = None
     """The `thinking_budget` of a high effort, where the model does not think without one; in tokens."""
     sees_images: bool | None = None
+    thinking_tokens: int | None = None
+    """The largest budget for thinking."""
 
 
 UNKNOWN_MODEL = ModelFacts()

@@ -8,19 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.json_text import BYTE_ORDER_MARK, JsonTextError, parse
 
 Check = Callable[[str, Any], None]
 """Checks a field, given its name and its value, which is not null. Raises InvalidRequest."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
+def body_text(raw: bytes) -> tuple[bytes, str]:
+    """A body without its byte order mark, and as text: decoded as Latin-1, see `json_scan`.
 
-def body_bytes(raw: bytes) -> bytes:
-    """A body without its byte order mark. Raises InvalidRequest if it is empty or not UTF-8."""
-    raw = raw.removeprefix(_BYTE_ORDER_MARK)
+    Raises InvalidRequest (invalid_json) if it is empty or not UTF-8.
+    """
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
     if not raw or raw.isspace():
         raise InvalidRequest("The request body is empty; it must be a JSON object.", code="invalid_json")
-    if not raw.isascii():
+    text = raw.decode("latin-1")
+    if not text.isascii():
         try:
             raw.decode()
         except UnicodeDecodeError as error:
@@ -28,17 +31,24 @@ def body_bytes(raw: bytes) -> bytes:
                 f"The request body is not valid UTF-8: byte {error.start} cannot be decoded.",
                 code="invalid_json",
             ) from None
-    return raw
+    return raw, text
 
 
-def invalid_json(reason: object) -> InvalidRequest:
-    """The body is not JSON; `reason` says why and quotes nothing (a JsonTextError)."""
+def json_body(raw: bytes) -> dict[str, Any]:
+    """A body as an object. Raises InvalidRequest (invalid_json, invalid_type)."""
+    raw, _ = body_text(raw)
+    try:
+        body = parse(raw)
+    except JsonTextError as error:
+        raise invalid_json(error) from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The request body must be a JSON object.", code="invalid_type")
+    return body
+
+
+def invalid_json(reason: JsonTextError) -> InvalidRequest:
+    """The body is not JSON."""
     return InvalidRequest(f"The request body is not valid JSON: {reason}.", code="invalid_json")
-
-
-def not_an_object() -> InvalidRequest:
-    """The body is JSON, but not an object."""
-    return InvalidRequest("The request body must be a JSON object.", code="invalid_type")
 
 
 # --- fields

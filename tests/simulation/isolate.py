@@ -46,12 +46,16 @@ class ServingIsolate(Isolate):
     async def end(self) -> None:
         """Eviction: what is in the background ends first, but for 30 s at most.
 
-        An isolate with a token that KV does not take would take it along: here it lives until KV works again.
+        Where KV has storms this waits longer, until KV has the isolate's tokens: a token that is in memory
+        alone goes with the isolate, and no code can do anything about it.
         """
+        grace_seconds = 300 if self._world.scenario.kv_storms else 30
+        await self.background.settle(grace_seconds)
         while not await self._is_saved():
-            await self._client()
             await asyncio.sleep(20)
-        await self.background.evicted()
+            await self._client()
+            await self.background.settle(grace_seconds)
+        self.background.cancel()
 
     async def _is_saved(self) -> bool:
         """Whether it says that KV has all its tokens; what it says is checked."""
@@ -65,9 +69,7 @@ class ServingIsolate(Isolate):
                 said = False
             elif description["source"] == "memory" and token is account.source.stage is not self._checked:
                 self._checked = token
-                if not any(
-                    f'"{token.refresh_token}"' in value for value in self._world.namespace.every_value()
-                ):
+                if f'"{token.refresh_token}"' not in " ".join(self._world.namespace.every_value()):
                     self._world.report.unsaved_in_truth.append(str(token.refresh_token))
         return said
 

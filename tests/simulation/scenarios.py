@@ -18,13 +18,14 @@ SCENARIOS = {
         Scenario(
             "failing writes",
             cron=False,
-            days=3.0,
+            days=0.5,
             isolates=4,
             places=2,
-            request_gap=20.0,
+            request_gap=30.0,
             quiet_nights=0.0,
-            kv_storms=72,
+            kv_storms=36,
             new_logins=0,
+            endpoint_hang_share=0.0,
         ),
     )
 }

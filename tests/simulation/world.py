@@ -161,12 +161,12 @@ class World:
         chance, calm = self._kv_chance, replace(self._kv_chance)
         for _ in range(self.scenario.kv_storms):
             await asyncio.sleep(self.scenario.days * DAY / self.scenario.kv_storms - STORM_SECONDS)
-            chance.write_error_share, chance.late_error_share = 0.8, 0.5
+            chance.write_error_share, chance.late_error_share = 0.9, 0.4
             chance.read_seconds, chance.write_seconds = (0.01, 6.0), (0.05, 6.0)
             until = self.now + STORM_SECONDS
             while self.now < until:
                 self._revoke_newest()
-                await asyncio.sleep(self.rng.uniform(40, 120))
+                await asyncio.sleep(self.rng.uniform(65, 130))
             chance.write_error_share, chance.late_error_share = 0.0, 0.0
             chance.read_seconds, chance.write_seconds = calm.read_seconds, calm.write_seconds
 

@@ -8,8 +8,8 @@ The README beside this file tells how to select a fault.
 """
 
 from tests.simulator.config import CLIENT_ID, DEFAULT_API_KEY, SimulatorConfig
-from tests.simulator.fault_queue import FaultQueue, QueuedFault
-from tests.simulator.faults import Fault, Simulation, SimulationError, ToolCall
+from tests.simulator.fault_queue import FaultQueue
+from tests.simulator.faults import Fault, Simulation, ToolCall
 from tests.simulator.in_thread import run_in_thread
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.oauth import Login
@@ -23,11 +23,9 @@ __all__ = [
     "Fault",
     "FaultQueue",
     "Login",
-    "QueuedFault",
     "QwenSimulator",
     "ReceivedRequest",
     "Simulation",
-    "SimulationError",
     "SimulatorConfig",
     "ToolCall",
     "disconnected",

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from tests.simulator.completions import Completion
 from tests.simulator.config import SimulatorConfig
 from tests.simulator.exchange import Exchange, stall
 from tests.simulator.fault_queue import FaultQueue
-from tests.simulator.faults import HEALTHY, Fault, Simulation, SimulationError
+from tests.simulator.faults import HEALTHY, Fault, Simulation
 from tests.simulator.json_types import JsonObject, JsonValue, as_object
 from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.oauth import Login, OAuthState
@@ -48,15 +49,15 @@ class ChatEndpoint:
         caller = self._authenticate(record)
         if caller is None:
             wrong_key = "incorrect_api_key" if record.bearer.startswith("sk-") else "invalid_api_key"
-            return await exchange.send_fault(Fault.from_json(wrong_key))
+            return await exchange.send_fault(Fault.model_validate(wrong_key))
         record.credential = caller.name
         if not isinstance(body, dict):
-            return await exchange.send_fault(Fault.from_json("bad_request"))
+            return await exchange.send_fault(Fault.model_validate("bad_request"))
         if violation := self._violation(body, caller, record.headers):
             return await exchange.send_fault(_fault_of_violation(violation))
         try:
             fault = self._choose_fault(body, caller, exchange)
-        except SimulationError as error:
+        except ValidationError as error:
             misuse: JsonObject = {"message": f"simulate: {error}", "code": "simulator_misuse"}
             return await exchange.send_json(_MISUSE_STATUS, {"error": misuse})
         record.fault = fault.label
@@ -68,27 +69,23 @@ class ChatEndpoint:
             return Caller(token)
         if login := self.oauth.login_of_access_token(token):
             return Caller(login.name, login)
-        return Caller(token or "anonymous") if self.config.accept_any_credentials else None
+        return None
 
     def _violation(self, body: JsonObject, caller: Caller, headers: Mapping[str, str]) -> Violation | None:
         if violation := general_violation(body):
             return violation
-        rules = self.config.portal_rules
-        if rules == "always" or (rules == "oauth" and caller.login is not None):
-            wants_headers = self.config.require_dashscope_headers
-            return portal_violation(body, headers, require_dashscope_headers=wants_headers)
-        return alias_violation(body) if caller.login is None else None
+        return alias_violation(body) if caller.login is None else portal_violation(body, headers)
 
     def _choose_fault(self, body: JsonObject, caller: Caller, exchange: Exchange) -> Fault:
         record = exchange.record
         attempt = exchange.recorder.accept(record.key)
         names = {caller.name, record.bearer}
         if "simulate" in body:
-            simulation = Simulation.from_json(body["simulate"])
+            simulation = Simulation.model_validate(body["simulate"])
             if simulation.only_for and names.isdisjoint(simulation.only_for):
                 return HEALTHY
             return simulation.fault_of_attempt(attempt)
-        return self.faults.take("chat", record.path, names, record.key) or HEALTHY
+        return self.faults.take("chat", names) or HEALTHY
 
     async def _answer_with(self, fault: Fault, exchange: Exchange, body: JsonObject) -> web.StreamResponse:
         await pause(fault.delay_before_headers_ms)
@@ -155,4 +152,4 @@ def _fault_of_violation(violation: Violation) -> Fault:
     if violation.message is not None:
         body = as_object(fault["body"])
         fault["body"] = {**body, "error": {**as_object(body["error"]), "message": violation.message}}
-    return Fault.from_json(fault)
+    return Fault.model_validate(fault)

@@ -43,7 +43,7 @@ class Completion:
     def stream_events(self) -> Iterator[bytes]:
         """Render the events of a stream, one item an event; endless if the fault says so.
 
-        Ends where the fault's errors or `end_after` end it; the connection's fate is the server's part.
+        Ends where the fault's errors or `end_after` end it. `chat_endpoint.py` cuts the connection.
         """
         fault = self.fault
         if fault.raw is not None:
@@ -192,7 +192,7 @@ class Completion:
 
 
 class _ChunkRenderer:
-    """Renders chunks of one stream, the part they share only once: this is the hot path of load tests."""
+    """Renders the chunks of one stream. What they share is rendered once: a stream may have thousands."""
 
     def __init__(self, envelope: JsonObject, *, multi_line: bool) -> None:
         self._multi_line = multi_line

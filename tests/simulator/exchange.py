@@ -20,7 +20,7 @@ _TEXT: Final = "text/plain; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A request on its way to an answer."""
+    """A request that is being answered."""
 
     request: web.Request
     record: ReceivedRequest
@@ -46,7 +46,7 @@ class Exchange:
     async def send_document(
         self, status: int, content_type: str, document: bytes, fault: Fault = HEALTHY
     ) -> web.StreamResponse:
-        """Answer with a whole document, or with as much of it as the fault lets through."""
+        """Answer with a document, or with the part of it that comes before the fault's place to break off."""
         response = self.response(status, {"Content-Type": content_type, **fault.headers})
         response.content_length = len(document)
         await response.prepare(self.request)

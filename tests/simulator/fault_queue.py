@@ -1,4 +1,4 @@
-"""Faults that a test lays down beforehand, for requests that cannot carry their own description."""
+"""Faults that a test queues for later requests, such as token requests, which cannot carry `simulate`."""
 
 from __future__ import annotations
 
@@ -13,38 +13,19 @@ from tests.simulator.json_types import JsonValue
 Endpoint = Literal["chat", "token", "device_code", "other"]
 
 
-@dataclass(slots=True, kw_only=True)
-class QueuedFault:
-    """A fault for the next `times` matching requests (None: until removed); the empty filters match every
-    request.
-    """
-
+@dataclass(slots=True)
+class _QueuedFault:
     fault: Fault
-    endpoint: Endpoint = "chat"
-    times: int | None = 1
-    credential: str | None = None
-    path_prefix: str = ""
-    key: str | None = None
-    used: int = 0
-
-    def matches(self, endpoint: Endpoint, path: str, credentials: Collection[str], key: str) -> bool:
-        """Tell whether the fault is meant for a request with these names of its credential (token or key,
-        login).
-        """
-        return (
-            self.endpoint == endpoint
-            and (self.times is None or self.used < self.times)
-            and (self.credential is None or self.credential in credentials)
-            and path.startswith(self.path_prefix)
-            and (self.key is None or self.key == key)
-        )
+    endpoint: Endpoint
+    times: int
+    credential: str | None
 
 
 class FaultQueue:
     """The queued faults of one simulator, first in, first used. Safe to fill from another thread."""
 
     def __init__(self) -> None:
-        self._queued: list[QueuedFault] = []
+        self._queued: list[_QueuedFault] = []
         self._lock = threading.Lock()
 
     def add(
@@ -52,49 +33,28 @@ class FaultQueue:
         fault: Fault | JsonValue,
         *,
         endpoint: Endpoint = "chat",
-        times: int | None = 1,
+        times: int = 1,
         credential: str | None = None,
-        path_prefix: str = "",
-        key: str | None = None,
-    ) -> QueuedFault:
-        """Queue a fault (or its JSON description) and return the entry, whose `used` counts the answers it
-        made.
+    ) -> None:
+        """Queue a fault (or its JSON description) for the next `times` requests to `endpoint`.
 
-        `credential` is an access token, an API key or the name of a login. Raises SimulationError.
+        `credential`, an access token, an API key or the name of a login, limits it to requests with that one.
+        Raises pydantic's ValidationError.
         """
-        parsed = fault if isinstance(fault, Fault) else Fault.from_json(fault)
-        entry = QueuedFault(
-            fault=parsed,
-            endpoint=endpoint,
-            times=times,
-            credential=credential,
-            path_prefix=path_prefix,
-            key=key,
-        )
+        entry = _QueuedFault(Fault.model_validate(fault), endpoint, times, credential)
         with self._lock:
             self._queued.append(entry)
-        return entry
 
-    def take(self, endpoint: Endpoint, path: str, credentials: Collection[str], key: str) -> Fault | None:
-        """Return the fault for a request, if one is queued, and count its use."""
-        if not self._queued:
-            return None
+    def take(self, endpoint: Endpoint, credentials: Collection[str]) -> Fault | None:
+        """Return the fault for a request, if one is queued, and count its use.
+
+        `credentials` are the names of the request's credential: its token or key, and its login's name.
+        """
         with self._lock:
             for entry in self._queued:
-                if entry.matches(endpoint, path, credentials, key):
-                    entry.used += 1
-                    if entry.used == entry.times:
+                if entry.endpoint == endpoint and entry.credential in (None, *credentials):
+                    entry.times -= 1
+                    if entry.times == 0:
                         self._queued.remove(entry)
                     return entry.fault
         return None
-
-    def remove(self, entry: QueuedFault) -> None:
-        """Take back a queued fault; does nothing if it is used up."""
-        with self._lock:
-            if entry in self._queued:
-                self._queued.remove(entry)
-
-    def clear(self) -> None:
-        """Take back all."""
-        with self._lock:
-            self._queued.clear()

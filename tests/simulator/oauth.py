@@ -1,7 +1,7 @@
 """chat.qwen.ai's OAuth 2.0 endpoints: logins with single-use refresh tokens, and the device code flow.
 
-Pure state and decisions; the HTTP around them is in `server.py`. All times are seconds of the configured
-clock.
+State and decisions without HTTP, which `oauth_endpoint.py` adds. All times are seconds
+of the configured clock.
 """
 
 from __future__ import annotations
@@ -14,16 +14,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from tests.simulator.config import CLIENT_ID, SimulatorConfig
-from tests.simulator.json_types import JsonObject, JsonValue
+from tests.simulator.json_types import JsonObject
 from tests.simulator.named_faults import INVALID_REFRESH_TOKEN
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_DEAD_TOKEN_ANSWERS: dict[str, tuple[int, str]] = {
-    "invalid_request_400": (400, "invalid_request"),
-    "invalid_request_401": (401, "invalid_request"),
-    "invalid_grant_400": (400, "invalid_grant"),
-    "invalid_grant_401": (401, "invalid_grant"),
-}
 
 
 class OAuthAnswer(NamedTuple):
@@ -98,7 +92,7 @@ class OAuthState:
         self._login_of_access_token: dict[str, Login] = {}
         self._device_codes: dict[str, DeviceCode] = {}
         self.logins: dict[str, Login] = {}
-        self.default_resource_url: str | None = config.resource_url
+        self.default_resource_url: str | None = None
 
     # logins
 
@@ -116,7 +110,6 @@ class OAuthState:
         if name in self.logins:
             raise ValueError(f"a login {name!r} exists already")
         login = Login(name=name, refresh_token="", resource_url=resource_url or self.default_resource_url)
-        login.closed_tier = self._config.closed_tier
         self.logins[name] = login
         self._issue(login, access_token_seconds)
         return login
@@ -133,11 +126,6 @@ class OAuthState:
     def login_of_refresh_token(self, token: str) -> Login | None:
         """Return the login that a refresh token belongs or belonged to."""
         return self._login_of_refresh_token.get(token)
-
-    def expire_access_tokens(self, login: Login) -> None:
-        """Let the login's access tokens reach their expiry now, and show so in `credentials()`."""
-        login.access_tokens.clear()
-        login.expires_at = self._config.clock() - 1.0
 
     # token endpoint
 
@@ -157,11 +145,8 @@ class OAuthState:
             return _refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
         if not login.alive or login.refresh_token != token:
             login.refused_refreshes += 1
-            status, error = _DEAD_TOKEN_ANSWERS[self._config.dead_token_style]
-            return _refusal(status, error, INVALID_REFRESH_TOKEN)
+            return _refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
         login.refreshes += 1
-        if self._config.revoke_previous_access_token:
-            login.revoke_access_tokens()
         return OAuthAnswer(200, self._issue(login))
 
     def _issue(self, login: Login, lifetime_seconds: float | None = None) -> JsonObject:
@@ -239,21 +224,6 @@ class OAuthState:
         del self._device_codes[code.device_code]
         login = self.create_login()
         return OAuthAnswer(200, _token_answer(login, self._config.access_token_lifetime_seconds))
-
-    def to_json(self) -> JsonObject:
-        """Describe the logins and pending device codes for a test in another process."""
-        logins: dict[str, JsonValue] = {
-            name: {
-                "credentials": login.credentials(),
-                "alive": login.alive,
-                "closed_tier": login.closed_tier,
-                "refreshes": login.refreshes,
-                "refused_refreshes": login.refused_refreshes,
-            }
-            for name, login in list(self.logins.items())
-        }
-        pending: list[JsonValue] = [code.user_code for code in list(self._device_codes.values())]
-        return {"logins": logins, "pending_user_codes": pending}
 
 
 def _token_answer(login: Login, lifetime_seconds: float) -> JsonObject:

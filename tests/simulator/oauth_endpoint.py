@@ -7,7 +7,6 @@ from typing import Final
 
 from aiohttp import web
 
-from tests.simulator.config import SimulatorConfig
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault
@@ -21,7 +20,6 @@ _FORM: Final = "application/x-www-form-urlencoded"
 class OAuthEndpoint:
     """`POST /api/v1/oauth2/token` and `POST /api/v1/oauth2/device/code`."""
 
-    config: SimulatorConfig
     oauth: OAuthState
     faults: FaultQueue
 
@@ -32,7 +30,7 @@ class OAuthEndpoint:
         login = self.oauth.login_of_refresh_token(token)
         record.credential = login.name if login else None
         names = {token, login.name if login else ""}
-        fault = self.faults.take(record.endpoint, record.path, names, record.key) or HEALTHY
+        fault = self.faults.take(record.endpoint, names) or HEALTHY
         record.fault = fault.label
         if fault.spend_refresh_token:
             self.oauth.token(record.form)
@@ -41,10 +39,9 @@ class OAuthEndpoint:
             await exchange.break_off(reset=fault.reset)
         if fault.replaces_answer:
             return await exchange.send_fault(fault)
-        if self.config.require_user_agent and not record.headers.get("User-Agent"):
-            return await exchange.send_fault(Fault.from_json("captcha_200"))
+        if not record.headers.get("User-Agent"):
+            return await exchange.send_fault(Fault.model_validate("captcha_200"))
         answer = self._answer(exchange)
-        await pause(self.config.token_answer_delay_ms)
         kept = {name: value for name, value in answer.body.items() if name not in fault.omit}
         return await exchange.send_json(answer.status, {**kept, **fault.extra})
 

@@ -60,11 +60,9 @@ def general_violation(body: JsonObject) -> Violation | None:
     return _tool_message_violation(messages)
 
 
-def portal_violation(
-    body: JsonObject, headers: Mapping[str, str], *, require_dashscope_headers: bool
-) -> Violation | None:
+def portal_violation(body: JsonObject, headers: Mapping[str, str]) -> Violation | None:
     """Check what the OAuth portal demands besides."""
-    if require_dashscope_headers and not _has_dashscope_headers(headers):
+    if not _has_dashscope_headers(headers):
         return Violation("throttling", None)
     messages = [as_object(message) for message in as_list(body.get("messages"))]
     if not messages or not _is_cached_system_message(messages[0]):

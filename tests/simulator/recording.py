@@ -1,8 +1,7 @@
-"""What the simulator received, what it answered, and what became of the connection."""
+"""What the simulator received, what it answered, and how the connection ended."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections import Counter, deque
@@ -11,34 +10,32 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tests.simulator.fault_queue import Endpoint
-from tests.simulator.json_types import JsonObject, JsonValue
+from tests.simulator.json_types import JsonValue
 
 Outcome = Literal["pending", "completed", "client_disconnected", "broken_off", "stopped", "failed"]
 _POLL_SECONDS = 0.005
+_KEPT_REQUESTS = 20_000
 
 
 @dataclass(slots=True, kw_only=True)
 class ReceivedRequest:
-    """One request and its fate.
+    """One request, and what became of it.
 
     `headers` compares names without case. `body` is the parsed JSON body, `form` the parsed form body.
     `key` is the simulation's key or the x-request-id, `attempt` counts the requests with that key from 1.
     `credential` names the login or the API key that was accepted. `outcome` is `client_disconnected` if the
     client went away before the answer was complete, `broken_off` if a fault cut the connection, `stopped`
     if the simulator was shut down, `failed` if the simulator itself has a fault. The `*_at` fields are
-    seconds of `time.monotonic()`; `received_at_ms` is milliseconds since the epoch.
+    seconds of `time.monotonic()`.
     """
 
-    number: int
     endpoint: Endpoint
     method: str
     path: str
-    query: str
     headers: Mapping[str, str]
     raw_body: bytes
     body: JsonValue
     form: Mapping[str, str]
-    received_at_ms: int
     received_at: float
     key: str = ""
     attempt: int = 1
@@ -48,7 +45,6 @@ class ReceivedRequest:
     request_id: str = ""
     outcome: Outcome = "pending"
     events_sent: int = 0
-    bytes_sent: int = 0
     first_byte_at: float | None = None
     ended_at: float | None = None
 
@@ -67,34 +63,6 @@ class ReceivedRequest:
         """The token of the Authorization header, or an empty string."""
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else ""
-
-    def to_json(self) -> JsonObject:
-        """Describe the request for a test in another process; the raw body as text."""
-        return {
-            "number": self.number,
-            "endpoint": self.endpoint,
-            "method": self.method,
-            "path": self.path,
-            "query": self.query,
-            "headers": dict(self.headers),
-            "raw_body": self.raw_body.decode("utf-8", "replace"),
-            "body": self.body,
-            "form": dict(self.form),
-            "received_at_ms": self.received_at_ms,
-            "received_at": self.received_at,
-            "key": self.key,
-            "attempt": self.attempt,
-            "credential": self.credential,
-            "fault": self.fault,
-            "status": self.status,
-            "request_id": self.request_id,
-            "outcome": self.outcome,
-            "disconnected": self.disconnected,
-            "events_sent": self.events_sent,
-            "bytes_sent": self.bytes_sent,
-            "first_byte_at": self.first_byte_at,
-            "ended_at": self.ended_at,
-        }
 
 
 Condition = Callable[[ReceivedRequest], bool]
@@ -117,26 +85,16 @@ def disconnected(request: ReceivedRequest) -> bool:
 
 @dataclass(slots=True)
 class Recorder:
-    """The last `limit` requests, oldest first. Safe to read from another thread."""
+    """The last requests, oldest first. Safe to read from another thread."""
 
-    limit: int
-    _requests: deque[ReceivedRequest] = field(init=False)
+    _requests: deque[ReceivedRequest] = field(default_factory=lambda: deque(maxlen=_KEPT_REQUESTS))
     _attempts: Counter[str] = field(default_factory=Counter)
     _accepted: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-    total: int = 0
-    active: int = 0
-    most_active: int = 0
-
-    def __post_init__(self) -> None:
-        self._requests = deque(maxlen=self.limit)
 
     def add(self, request: ReceivedRequest) -> None:
         """Record a request as received; counts its attempt."""
         with self._lock:
-            self.total += 1
-            self.active += 1
-            self.most_active = max(self.most_active, self.active)
             self._attempts[request.key] += 1
             request.attempt = self._attempts[request.key]
             self._requests.append(request)
@@ -146,7 +104,6 @@ class Recorder:
         if request.outcome == "pending":
             request.outcome = outcome
             request.ended_at = time.monotonic()
-            self.active -= 1
 
     def accept(self, key: str) -> int:
         """Count an attempt that got past the checks of credential and body; returns its number from 1."""
@@ -164,13 +121,6 @@ class Recorder:
         """Return the attempts of one logical request, oldest first."""
         return [request for request in self.requests() if request.key == key]
 
-    def clear(self) -> None:
-        """Forget all requests and counts of attempts."""
-        with self._lock:
-            self._requests.clear()
-            self._attempts.clear()
-            self._accepted.clear()
-
     def wait_for(
         self, key: str, condition: Condition = received, *, timeout_seconds: float = 5.0
     ) -> ReceivedRequest:
@@ -180,29 +130,13 @@ class Recorder:
         """
         deadline = time.monotonic() + timeout_seconds
         while True:
-            if found := self._first(key, condition):
-                return found
+            seen = self.find(key)
+            for request in seen:
+                if condition(request):
+                    return request
             if time.monotonic() >= deadline:
-                raise self._timed_out(key)
+                told = [f"attempt {request.attempt}: {request.status} {request.outcome}" for request in seen]
+                raise TimeoutError(
+                    f"no request with key {key!r} met the condition; recorded: {told or 'none'}"
+                )
             time.sleep(_POLL_SECONDS)
-
-    async def wait_for_async(
-        self, key: str, condition: Condition = received, *, timeout_seconds: float = 5.0
-    ) -> ReceivedRequest:
-        """Wait until a request with `key` meets `condition`. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout_seconds
-        while True:
-            if found := self._first(key, condition):
-                return found
-            if time.monotonic() >= deadline:
-                raise self._timed_out(key)
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _first(self, key: str, condition: Condition) -> ReceivedRequest | None:
-        return next((request for request in self.find(key) if condition(request)), None)
-
-    def _timed_out(self, key: str) -> TimeoutError:
-        seen = [
-            f"attempt {request.attempt}: {request.status} {request.outcome}" for request in self.find(key)
-        ]
-        return TimeoutError(f"no request with key {key!r} met the condition; recorded: {seen or 'none'}")

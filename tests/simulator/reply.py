@@ -24,7 +24,7 @@ class Reply:
 
 
 def compose(body: JsonObject, fault: Fault) -> Reply:
-    """Decide what to answer to a chat request, as far as the fault does not say it."""
+    """Decide what to answer to a chat request where the fault does not say it."""
     calls = fault.tool_calls if fault.tool_calls is not None else _requested_calls(body)
     content: Iterable[str] = () if calls and fault.text is None else _content(body, fault)
     finish_reason = "tool_calls" if calls else "stop"

@@ -1,4 +1,4 @@
-"""The simulator's HTTP server: its life, and one request's way from receipt to answer."""
+"""The simulator's HTTP server: how it starts and stops, and how it answers a request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from aiohttp import web
 
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
-from tests.simulator.control import CONTROL_PREFIX, answer_control
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
@@ -38,10 +37,10 @@ class QwenSimulator:
         self.config = config or SimulatorConfig()
         self.oauth = OAuthState(self.config)
         self.faults = FaultQueue()
-        self.recorder = Recorder(self.config.recorded_requests)
+        self.recorder = Recorder()
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
-        self._oauth = OAuthEndpoint(self.config, self.oauth, self.faults)
+        self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
         self._stopping = False
@@ -70,10 +69,6 @@ class QwenSimulator:
         """Return the attempts of one logical request by `simulate.key` or x-request-id, oldest first."""
         return self.recorder.find(key)
 
-    def attempts(self, key: str) -> int:
-        """Count the attempts of one logical request."""
-        return len(self.find(key))
-
     def create_login(
         self,
         name: str | None = None,
@@ -88,7 +83,7 @@ class QwenSimulator:
             name, access_token_seconds=access_token_seconds, resource_url=resource_url
         )
 
-    # life
+    # start and stop
 
     async def start(self) -> None:
         """Listen; afterwards `port` is known."""
@@ -99,8 +94,7 @@ class QwenSimulator:
         site = web.TCPSite(self._runner, self.config.host, self.config.port, backlog=_BACKLOG)
         await site.start()
         self.port = int(self._runner.addresses[0][1])
-        if self.oauth.default_resource_url is None:
-            self.oauth.default_resource_url = self.api_url
+        self.oauth.default_resource_url = self.api_url
 
     async def stop(self) -> None:
         """Cut all connections and stop listening."""
@@ -123,8 +117,6 @@ class QwenSimulator:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         raw_body = await request.read()
-        if request.path.startswith(CONTROL_PREFIX):
-            return answer_control(self, request.method, request.path, request.query, raw_body)
         endpoint = _endpoint(request)
         body = _parsed_json(raw_body) if endpoint == "chat" else None
         record = self._received(request, endpoint, raw_body, body)
@@ -150,16 +142,13 @@ class QwenSimulator:
         simulate = as_object(as_object(body).get("simulate"))
         key = simulate.get("key")
         return ReceivedRequest(
-            number=self.recorder.total + 1,
             endpoint=endpoint,
             method=request.method,
             path=request.path,
-            query=request.query_string,
             headers=request.headers,
-            raw_body=raw_body if self.config.record_bodies else b"",
-            body=body if self.config.record_bodies else None,
+            raw_body=raw_body,
+            body=body,
             form=dict(parse_qsl(raw_body.decode("utf-8", "replace"))) if endpoint in _OAUTH_ENDPOINTS else {},
-            received_at_ms=int(time.time() * 1000),
             received_at=time.monotonic(),
             key=key if isinstance(key, str) else request.headers.get("x-request-id", ""),
             request_id=uuid.uuid4().hex,

@@ -1,4 +1,4 @@
-"""Getting bytes onto the wire exactly as a fault wants them, and cutting the wire."""
+"""Writes bytes to a connection as a fault wants them cut, and breaks the connection."""
 
 from __future__ import annotations
 
@@ -65,7 +65,6 @@ class BodyWriter:
     async def _send(self, data: bytes) -> None:
         if self._record.first_byte_at is None:
             self._record.first_byte_at = time.monotonic()
-        self._record.bytes_sent += len(data)
         await self._response.write(data)
         if self._split_bytes:
             await asyncio.sleep(self._write_delay_ms / 1000)

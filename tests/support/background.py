@@ -23,9 +23,12 @@ class TaskBackground:
         while self.tasks:
             await asyncio.gather(*self.tasks)
 
-    async def evicted(self) -> None:
-        """What the runtime does at an isolate's end: the work goes on for 30 s at most."""
+    async def settle(self, seconds: float) -> None:
+        """Waits until the work is done, but so long at most."""
         if self.tasks:
-            await asyncio.wait(self.tasks, timeout=30)
+            await asyncio.wait(self.tasks, timeout=seconds)
+
+    def cancel(self) -> None:
+        """Ends all work, as the end of its isolate does."""
         for task in self.tasks:
             task.cancel()

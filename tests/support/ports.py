@@ -7,6 +7,7 @@ from typing import Any
 
 from qwen_worker.platform.ports import (
     Background,
+    BodyReader,
     BodyTooLarge,
     Clock,
     Fetcher,
@@ -15,7 +16,6 @@ from qwen_worker.platform.ports import (
     OutboundRequest,
     Pipe,
     Runtime,
-    WholeBody,
 )
 from tests.support.background import TaskBackground
 from tests.support.clock import VirtualClock
@@ -46,8 +46,8 @@ class ScriptedResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         return self.data[:limit_bytes].decode("utf-8", "replace")
 
-    async def whole(self, limit_bytes: int) -> WholeBody:
-        return WholeBody(self.data)
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        return self.data, None
 
     def end_timeout(self) -> None:
         self.has_timeout = False

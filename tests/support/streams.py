@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from qwen_worker.platform.ports import TRANSLATE_SECONDS, BodyReader, StreamBroken, WholeBody
+from qwen_worker.platform.ports import TRANSLATE_SECONDS, BodyReader, StreamBroken
 
 
 class ScriptedBody:
@@ -65,7 +65,7 @@ class StreamResponse:
     async def text(self, limit_bytes: int = 65_536) -> str:
         raise AssertionError("a stream is not read as text")
 
-    async def whole(self, limit_bytes: int) -> WholeBody:
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
         raise AssertionError("a stream is not read as a whole")
 
     def end_timeout(self) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from tests.tools.checkout import LOGGED_IN, LOGGED_OUT, Checkout
-from tools.deploy import secret_findings
-from tools.findings import Finding
+from tools.checks import Check
+from tools.deploy import secret_checks
 from tools.pywrangler import pinned_requirement
 from tools.repository import ROOT
 
@@ -125,7 +125,7 @@ def test_a_build_at_cloudflare_deploys_with_the_same_version() -> None:
 
 
 def test_variables_of_wrangler_toml_count() -> None:
-    findings = secret_findings(["QWEN_API_KEY"], ["OPENAI_API_KEY"])
+    checks = secret_checks(["QWEN_API_KEY"], ["OPENAI_API_KEY"])
 
-    assert [finding.level for finding in findings] == ["ok", "ok"]
-    assert all(isinstance(finding, Finding) for finding in findings)
+    assert [check.level for check in checks] == ["ok", "ok"]
+    assert all(isinstance(check, Check) for check in checks)

@@ -1,11 +1,13 @@
 import json
+import queue
 import shlex
 from pathlib import Path
 
 import pytest
 
 from tools import dev
-from tools.dev import instructions, needs_client_key, read_options
+from tools.dev import needs_client_key, provide_dev_vars, read_options
+from tools.dev_instructions import instructions
 
 
 def test_options_have_defaults() -> None:
@@ -32,6 +34,27 @@ def test_a_bad_port_is_named(port: str) -> None:
         read_options({"PORT": port}, with_simulator=False)
 
 
+def test_a_workerd_that_keeps_dying_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    events: dev.Events = queue.SimpleQueue()
+    lives = []
+
+    class ShortLived:
+        def __init__(self, *_: object, is_first: bool) -> None:
+            lives.append(is_first)
+            events.put(dev.WORKERD_DIED)
+
+        def stop(self) -> None:
+            pass
+
+    monkeypatch.setattr(dev, "Worker", ShortLived)
+
+    end = dev.serve(read_options({}, with_simulator=True), {}, events)
+
+    assert end.exit_code == 1
+    assert "workerd died 5 times" in end.message
+    assert lives == [True, False, False, False, False]
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
@@ -47,10 +70,36 @@ def test_client_keys_are_noticed(
     content: str, expected: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / ".dev.vars"
-    file.write_text(content)
     monkeypatch.setattr(dev, "DEV_VARS", file)
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        file.write_bytes(content.encode(encoding))
+        assert needs_client_key() is expected
 
-    assert needs_client_key() is expected
+
+@pytest.mark.parametrize(("encoding", "is_link"), [("utf-8", True), ("utf-8-sig", False), ("utf-16", False)])
+def test_wrangler_is_given_text_that_it_can_read(
+    encoding: str, is_link: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".dev.vars"
+    monkeypatch.setattr(dev, "DEV_VARS", file)
+    place = tmp_path / "dev" / ".dev.vars"
+    place.parent.mkdir()
+    for content in ("A=1\n", "A=2\n"):
+        file.write_bytes(content.encode(encoding))
+
+        provide_dev_vars(place.parent)
+
+        assert place.read_bytes() == content.encode()
+        assert place.is_symlink() is is_link
+        assert is_link or place.stat().st_mode & 0o077 == 0
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".dev.vars"
+    file.write_bytes(b"A=\xff")
+    monkeypatch.setattr(dev, "DEV_VARS", file)
+    with pytest.raises(SystemExit, match="save it as UTF-8"):
+        provide_dev_vars(tmp_path / "dev")
 
 
 @pytest.mark.parametrize("needs_key", [False, True])

@@ -34,7 +34,7 @@ class Examination(NamedTuple):
     text: str
 
     def of_level(self, level: str) -> list[str]:
-        """The findings of a level."""
+        """The checks of a level."""
         lines = [line.strip() for line in self.text.splitlines()]
         return [line[len(level) :].strip() for line in lines if line.split()[:1] == [level]]
 
@@ -171,6 +171,9 @@ def test_good_configuration_is_recognised(machine: Machine) -> None:
         ('QWEN_CLI_AUTH={\n"access_token":\n', "error", "line 2 is not NAME=value"),
         ("UPSTREAM_ATTEMPTS=5", "warning", "UPSTREAM_ATTEMPTS: no longer used"),
         ("CLIENT_KEYS=a\nOPENAI_API_KEY=b", "error", "CLIENT_KEYS cannot be used"),
+        ("OPENAI_API_KEY=ab#cd", "warning", "OPENAI_API_KEY is cut at its #"),
+        ("QWEN_API_KEY=Bearer test-api-key", "note", "QWEN_API_KEY: mended: `Bearer` in front of it"),
+        ("QWEN_BASE_URL=https://example.com/v1/models", "note", "QWEN_BASE_URL: mended: an endpoint"),
         ("LOG_LEVEL=info\nLOG_LEVEL=debug\n", "warning", "LOG_LEVEL is set more than once"),
         ("LOG_LEVEL=info", "error", "no credential for Qwen"),
         ("QWEN_API_KEY=test-api-key", "warning", "CLIENT_KEYS is not set"),
@@ -186,7 +189,7 @@ def test_what_is_wrong_with_dev_vars_is_said(text: str, level: str, said: str, m
 
     examination = machine.examine()
 
-    assert any(said in finding for finding in examination.of_level(level)), examination.text
+    assert any(said in check for check in examination.of_level(level)), examination.text
     assert examination.exit_code == bool(examination.of_level("error"))
 
 
@@ -218,12 +221,35 @@ def test_a_file_that_is_no_text_is_an_error(machine: Machine) -> None:
     assert any("cannot be read" in text for text in machine.examine().of_level("error"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"QWEN_CLI_AUTH='{login()}'",
+        f'QWEN_CLI_AUTH="{login()}"',
+        f"QWEN_CLI_AUTH={json.dumps(login())}",
+        f"QWEN_CLI_AUTH=\n'{login()}'",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_login_is_read_however_it_is_quoted_and_saved(text: str, encoding: str, machine: Machine) -> None:
+    machine.dev_vars(f"{text}\nCLIENT_KEYS={CLIENT_KEY}\n".replace("\n", "\r\n").encode(encoding))
+
+    examination = machine.examine()
+
+    assert examination.exit_code == 0, examination.text
+    assert any("access token valid for 2 h 59 min" in found for found in examination.of_level("ok"))
+
+
 def test_the_login_of_the_cli_is_looked_at(machine: Machine) -> None:
     file = machine.home / ".qwen" / "oauth_creds.json"
     file.parent.mkdir(parents=True)
-    file.write_text(login())
-
-    assert "login: access token valid for 2 h 59 min" in machine.examine().text
+    for content in (
+        login().encode(),
+        login().encode("utf-16"),
+        json.dumps({"qwen": json.loads(login())}).encode(),
+    ):
+        file.write_bytes(content)
+        assert "login: access token valid for 2 h 59 min" in machine.examine().text
 
     file.write_text("{}")
     assert "access_token: expected a non-empty string" in machine.examine().text
@@ -277,6 +303,18 @@ def test_what_is_wrong_with_a_gateway_is_said(
 
     assert examination.exit_code == 1
     assert any(said in text for text in examination.of_level("error")), examination.text
+
+
+def test_what_a_gateway_says_of_its_variables_is_passed_on(
+    machine: Machine, start_gateway: StartGateway
+) -> None:
+    health = {**HEALTHY, "notices": ["UPSTREAM_ATTEMPTS: no longer used"]}
+    url = start_gateway({"/health": (200, health), "/v1/models": (200, MODELS)})
+
+    examination = machine.examine(url)
+
+    assert examination.exit_code == 0, examination.text
+    assert "it says: UPSTREAM_ATTEMPTS: no longer used" in examination.of_level("note")
 
 
 def test_an_account_that_rests_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:

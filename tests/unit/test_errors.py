@@ -1,14 +1,16 @@
 import pytest
 
 from qwen_worker import errors
-from qwen_worker.errors import MethodNotAllowed, ProxyError
+from qwen_worker.errors import MethodNotAllowed, ProxyError, UnsupportedEncoding
+
+WITH_OTHER_FIELDS = (MethodNotAllowed, UnsupportedEncoding)
 
 
 def taxonomy() -> list[type[ProxyError]]:
     return [
         value
         for value in vars(errors).values()
-        if isinstance(value, type) and issubclass(value, ProxyError) and value is not MethodNotAllowed
+        if isinstance(value, type) and issubclass(value, ProxyError) and value not in WITH_OTHER_FIELDS
     ]
 
 

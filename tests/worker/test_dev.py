@@ -12,10 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 
 from tests.worker.harness.runtime import Runtime, selected_runtime
-from tools.network import free_port
+from tools.network import free_port, wait_for_answer
 from tools.processes import living_members
 from tools.repository import ROOT
 
@@ -59,10 +60,17 @@ def read_until(process: "subprocess.Popen[str]", pattern: str) -> str:
 
 def children_groups(pid: int) -> list[int]:
     """The process groups that make dev's own children lead."""
-    listing = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid="], check=True, capture_output=True, text=True
-    ).stdout
-    return [int(child) for child, parent in map(str.split, listing.splitlines()) if int(parent) == pid]
+    return [child.pid for child in psutil.Process(pid).children()]
+
+
+def workers_workerd(pid: int) -> psutil.Process:
+    """The workerd that runs the Worker; only it has an inspector. The other one is wrangler's proxy."""
+    (found,) = (
+        process
+        for process in psutil.Process(pid).children(recursive=True)
+        if process.name() == "workerd" and any("--inspector-addr" in word for word in process.cmdline())
+    )
+    return found
 
 
 def snippet(printed: str, start: str, end: str) -> str:
@@ -134,6 +142,30 @@ def test_it_uses_dev_vars_and_never_shows_them(tmp_path: Path) -> None:
     assert "Authorization: Bearer $OPENAI_API_KEY" in printed
     assert "test-api-key" not in printed
     assert "test-client-key" not in printed
+
+
+def test_a_workerd_that_dies_is_started_again(tmp_path: Path) -> None:
+    port = free_port()
+    with make_dev(tmp_path / "none", port, tmp_path / "state") as process:
+        read_until(process, r"^EOF$")
+        first = workers_workerd(process.pid)
+
+        first.kill()
+        printed = read_until(process, "^dev: ")
+
+        assert "dev: workerd died; starting it again\n" in printed
+        health = wait_for_answer(
+            f"http://127.0.0.1:{port}/health",
+            timeout_seconds=30,
+            still_running=lambda: process.poll() is None,
+        )
+        assert health.status == 200
+        assert workers_workerd(process.pid).pid != first.pid
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=10)
+
+    assert process.returncode == 0
+    assert re.findall("^dev: .*", rest, re.MULTILINE) == ["dev: stopped"]
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """What crosses the wire: real requests of the OpenAI SDK, and the bytes and headers that Qwen receives."""
 
+import gzip
 import json
+import zlib
 from typing import Any
 
 import httpx
@@ -243,6 +245,46 @@ def test_a_body_that_needs_no_change_arrives_byte_for_byte(
     assert post(worker, body).status_code == 200
 
     assert received(simulator, "bytes").raw_body == body
+
+
+def compressed(body: bytes, coding: str) -> bytes:
+    if coding == "gzip":
+        return gzip.compress(body)
+    return zlib.compress(body) if coding == "deflate" else body
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "identity"])
+def test_a_compressed_body_arrives_as_it_was(worker: Worker, simulator: QwenSimulator, coding: str) -> None:
+    message = {"role": "user", "content": "h\u00e9llo " * 10_000}
+    body = {"model": MODEL, "messages": [message], "simulate": {"key": f"coding-{coding}"}}
+
+    answer = post(worker, compressed(json.dumps(body).encode(), coding), **{"content-encoding": coding})
+
+    assert answer.status_code == 200, answer.text
+    request = received(simulator, f"coding-{coding}")
+    assert conversation_of(request) == [message]
+    assert "content-encoding" not in {name.lower() for name in request.headers}
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip", "deflate"])
+def test_a_body_that_cannot_be_decoded_is_a_415_that_names_the_encoding(worker: Worker, coding: str) -> None:
+    body = json.dumps({"model": MODEL, "messages": [{"role": "user", "content": "x"}]}).encode()
+
+    answer = post(worker, body, **{"content-encoding": coding})
+
+    assert answer.status_code == 415
+    assert answer.json()["error"]["code"] == "unsupported_content_encoding"
+    assert f"'{coding}'" in answer.json()["error"]["message"]
+    assert "gzip, deflate" in answer.headers["accept-encoding"]
+
+
+def test_a_body_is_as_large_as_it_is_when_decompressed(worker: Worker) -> None:
+    bomb = gzip.compress(b" " * 100_000_000)
+
+    answer = post(worker, bomb, **{"content-encoding": "gzip"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (413, "request_too_large")
+    assert post(worker, b"{}").status_code == 400, "the Worker lives"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -14,6 +14,7 @@ from qwen_worker.log import Log
 from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
 from qwen_worker.upstream.attempts import AccountAccess
+from qwen_worker.upstream.call import Ways
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ class Account:
 
     def access(self, model: str) -> AccountAccess:
         """What a call for a model needs of it; `model` is the name that it has there."""
-        return AccountAccess(self.settings.label, self.source, model)
+        ways = Ways(self.settings.responses, self.settings.messages)
+        return AccountAccess(self.settings.label, self.source, model, ways)
 
     def serves(self, asked: str, resolved: str) -> bool:
         """Whether it may be asked for a model, under the client's name or the one that Qwen knows."""

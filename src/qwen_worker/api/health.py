@@ -15,7 +15,7 @@ async def health(context: Context) -> None:
 
     With a valid client key (or when none is configured) it adds what an operator needs about the accounts,
     never a token or a part of one; `credentials` are those of the only account; `notices` tell which
-    variables are no longer used. Broken configuration makes
+    variables are no longer used and what was mended in others. Broken configuration makes
     the status `degraded`, with the reasons.
     """
     now_ms = context.runtime.clock.now_ms()

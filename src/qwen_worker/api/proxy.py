@@ -40,9 +40,15 @@ STREAM_HEADERS = {
 
 
 async def proxy(call: Call, context: Context) -> None:
-    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can."""
+    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
+
+    The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
+    the arguments of their call, and have no name for it.
+    """
     journey = _Journey(call, context)
-    if call.stream:
+    is_stream = call.stream
+    del call
+    if is_stream:
         await journey.stream()
     else:
         await journey.whole()
@@ -52,7 +58,8 @@ class _Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
-        self._call = call
+        self._model = call.model
+        self._dialect = call.dialect
         self._context = context
         self._clock = context.runtime.clock
         self._idle_seconds = context.settings.idle_timeout_seconds
@@ -72,7 +79,7 @@ class _Journey:
     async def _open(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._call.model)
+        serving = pool.serving(self._model)
         if pool.record is None:
             account, model = serving[0]
             opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
@@ -80,7 +87,7 @@ class _Journey:
             from qwen_worker.accounts.failover import Failover
 
             opened = await Failover(exchange, serving, pool.record).open()
-        exchange.forget_bodies()
+        exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
         return opened
@@ -93,22 +100,23 @@ class _Journey:
         answer = cast("WholeAnswer", opened.content)
         headers = {**self._headers(opened), "content-type": "application/json"}
         translator = opened.prepared.translator
-        if translator is None and answer.body.rest is not None:
+        if translator is None and answer.rest is not None:
             await self._pass_on(answer, headers)
         else:
             if translator is None:
-                body = answer.body.data
-            elif answer.body.rest is None:
+                retouch = opened.prepared.retouch
+                body = answer.data if retouch is None else retouch(answer.data)
+            elif answer.rest is None:
                 body = json.dumps(translator.whole(answer.value)).encode()
             else:
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.body.data))
+        self._log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
         pipe = self._context.runtime.open_pipe()
-        relayed = pipe.relay(answer.body.rest, answer.body.data) if answer.body.rest is not None else None
+        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
         self._context.respond(Response(200, headers, pipe.readable))
         with suppress(StreamBroken):
             if relayed is not None:
@@ -142,7 +150,7 @@ class _Journey:
     def _keep_alive(self) -> KeepAlive:
         return KeepAlive(
             lambda pipe: self._context.respond(_stream_response(pipe, {})),
-            keep_alive=self._call.dialect.keep_alive,
+            keep_alive=self._dialect.keep_alive,
             open_pipe=self._context.runtime.open_pipe,
             keep_alive_seconds=self._context.settings.keep_alive_seconds,
             clock=self._clock,
@@ -153,6 +161,7 @@ class _Journey:
     def _relay(self, pipe: Pipe, opened: Opened) -> Coroutine[Any, Any, StreamOutcome]:
         """Begins to relay, natively if that will do; to be awaited, to the end."""
         start, prepared = cast(StreamStart, opened.content), opened.prepared
+        head = start.head if prepared.retouch is None else prepared.retouch(start.head)
         translator = prepared.translator
         if translator is None and start.relaying == "repaired" and prepared.repairer is not None:
             translator = prepared.repairer()
@@ -161,7 +170,7 @@ class _Journey:
             tail, dialect = StreamTail(), prepared.dialect
             return follow_native(
                 pipe,
-                pipe.relay(start.reader, start.head, tail.feed, lambda: dialect.is_done(tail)),
+                pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
                 tail,
                 dialect,
                 self._exchange.connection,
@@ -174,7 +183,7 @@ class _Journey:
         return relay_translated(
             pipe,
             start.reader,
-            start.head,
+            head,
             translator,
             self._exchange.connection,
             idle_seconds=self._idle_seconds,
@@ -191,7 +200,7 @@ class _Journey:
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
-        await write_last(pipe, self._call.dialect.error_ending(error))
+        await write_last(pipe, self._dialect.error_ending(error))
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
@@ -203,7 +212,7 @@ class _Journey:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._call.dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
             with suppress(StreamBroken):
                 await write_last(pipe, ending)
         pipe.close()
@@ -219,7 +228,7 @@ class _Journey:
         write = self._log.info if error is None else self._log.warning
         write(
             event,
-            model=self._call.model or self._context.settings.default_model,
+            model=self._model or self._context.settings.default_model,
             usage=completion.usage,
             finish_reason=completion.finish_reason,
             bytes=size_bytes,

@@ -27,6 +27,42 @@ async def _health(context: Context) -> None:
     await health(context)
 
 
+async def _create_response(context: Context) -> None:
+    from qwen_worker.api.responses.handler import create_response
+
+    await create_response(context)
+
+
+async def _no_websocket(context: Context) -> None:
+    from qwen_worker.api.responses.handler import refuse_websocket
+
+    await refuse_websocket(context)
+
+
+async def _stored_response(context: Context) -> None:
+    from qwen_worker.api.responses.handler import stored_response
+
+    await stored_response(context)
+
+
+async def _create_message(context: Context) -> None:
+    from qwen_worker.api.messages.handler import create_message
+
+    await create_message(context)
+
+
+async def _count_tokens(context: Context) -> None:
+    from qwen_worker.api.messages.count_handler import count_tokens
+
+    await count_tokens(context)
+
+
+def _anthropic_error_body(error: ProxyError, request_id: str) -> str:
+    from qwen_worker.api.messages.errors import error_body
+
+    return error_body(error, request_id)
+
+
 class Endpoint(NamedTuple):
     """A method on a path. Paths under `/v1` are answered without it too."""
 
@@ -36,14 +72,25 @@ class Endpoint(NamedTuple):
     handler: Handler
     needs_key: bool = True
     error_body: ErrorBody = openai_error_body
+    request_id_header: str | None = None
+    """Where the API's clients look for the request's id, beside `x-request-id`."""
+    is_listed: bool = True
+    """Whether the list of what this gateway has names it."""
 
 
 ENDPOINTS = (
     Endpoint("POST", "/v1/chat/completions", chat_completions),
+    Endpoint("POST", "/v1/responses", _create_response),
+    Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
+    Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("POST", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("DELETE", "/v1/responses/{id}", _stored_response, is_listed=False),
+    Endpoint("POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id"),
+    Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
     Endpoint("GET", "/v1/models", list_models),
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/health", _health, needs_key=False),
-    Endpoint("GET", "/", _welcome, needs_key=False),
+    Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
 )
 
 
@@ -70,6 +117,11 @@ class Route(NamedTuple):
     def error_body(self) -> ErrorBody:
         """How the API of this path renders an error."""
         return next(iter(self.endpoints.values())).error_body
+
+    @property
+    def request_id_header(self) -> str | None:
+        """Where else the API of this path tells the request's id."""
+        return next(iter(self.endpoints.values())).request_id_header
 
     def endpoint(self, method: str) -> Endpoint | None:
         """The endpoint for a method; GET endpoints answer HEAD too."""
@@ -122,4 +174,4 @@ def normalise(path: str) -> str:
 
 def endpoint_names() -> list[str]:
     """The endpoints as a person reads them: `POST /v1/chat/completions`."""
-    return [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS if endpoint.path != "/"]
+    return [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS if endpoint.is_listed]

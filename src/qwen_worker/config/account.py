@@ -7,6 +7,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["oauth", "api_key"]
 
+Way = Literal["native", "bridged"]
+"""The host's own API, or one made of its chat completions."""
+
 DEFAULT_PRIORITIES: dict[Kind, int] = {"api_key": 10, "oauth": 20}
 """Keys are used before logins where no priority says otherwise."""
 
@@ -27,6 +30,10 @@ class AccountSettings(NamedTuple):
     """The base URL of its own, without trailing slash."""
     login: "OAuthToken | None" = None
     api_key: str | None = None
+    responses: Way = "bridged"
+    """How it is asked for Responses: through chat completions, or the host's own API."""
+    messages: Way | None = None
+    """How it is asked for Messages; None: natively where the host is known to speak it."""
     is_main_login: bool = True
     """Whether it is the first login of QWEN_CLI_AUTH, or the one in KV."""
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from qwen_worker.config.account import DEFAULT_PRIORITIES, AccountSettings, is_bare_key
-from qwen_worker.config.text import printable_text
+from qwen_worker.config.text import api_key_text
 
 if TYPE_CHECKING:
-    from qwen_worker.config.descriptions import Report
+    from qwen_worker.config.descriptions import Mended, Report
 
 HIGHEST_NUMBER = 20
 """The last of the numbered variables that is looked for."""
@@ -23,11 +23,11 @@ Get = Callable[[str], str | None]
 """Looks up a variable; None if it is not set or blank."""
 
 
-def read_accounts(get: Get, report: "Report") -> tuple[AccountSettings, ...]:
+def read_accounts(get: Get, report: "Report", mended: "Mended") -> tuple[AccountSettings, ...]:
     """Every account that can be used, the logins first, in the order of the variables.
 
-    What is wrong with the others goes to `report`. It is fatal when the only accounts are keys that cannot be
-    used. Without any account among the variables there may be a login in KV.
+    What is wrong with the others goes to `report`, what was mended to `mended`. It is fatal when the only
+    accounts are keys that cannot be used. Without any account among the variables there may be a login in KV.
     """
     given: dict[str, str] = {}
     for variable in ("QWEN_CLI_AUTH", "QWEN_API_KEY"):
@@ -37,10 +37,10 @@ def read_accounts(get: Get, report: "Report") -> tuple[AccountSettings, ...]:
                 given[name] = text
     text = given.get("QWEN_API_KEY")
     if text is not None and len(given) == 1 and is_bare_key(text):
-        key = printable_text(text)
+        key = api_key_text(text)
         if key is not None:
             priority = DEFAULT_PRIORITIES["api_key"]
             return (AccountSettings("api_key", "QWEN_API_KEY", "key", priority, api_key=key),)
     from qwen_worker.config.descriptions import described_accounts
 
-    return described_accounts(given, report)
+    return described_accounts(given, report, mended)

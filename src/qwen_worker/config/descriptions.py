@@ -8,20 +8,21 @@ An account is known by its secret, not by its place among the variables: whateve
 another order, no account gets the KV record or the cooldown of another one.
 """
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from qwen_worker.config.account import (
-    DEFAULT_PRIORITIES,
-    KV_ACCOUNT,
-    AccountSettings,
-    Kind,
-    is_bare_key,
-)
+from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind
 from qwen_worker.config.login import CredentialFormatError, oauth_token_from
-from qwen_worker.config.text import is_http_url, printable_text
+from qwen_worker.config.members import (
+    EXPECTED,
+    Malformed,
+    base_url_of,
+    key_of,
+    models_of,
+    read_variable,
+    remarks_on,
+)
 from qwen_worker.fingerprint import fingerprint
 
 _label = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII).fullmatch
@@ -35,19 +36,16 @@ class Report(Protocol):
         ...
 
 
-class _Malformed(ValueError):
-    """An account cannot be used. `member` is the culprit's name, or empty."""
-
-    def __init__(self, member: str, expected: str) -> None:
-        super().__init__(expected)
-        self.member = member
-        self.expected = expected
+Mended = Callable[[str, list[str]], None]
+"""Takes what was mended in a variable, in words; there may be nothing."""
 
 
-def described_accounts(given: Mapping[str, str], report: Report) -> tuple[AccountSettings, ...]:
+def described_accounts(
+    given: Mapping[str, str], report: Report, mended: Mended
+) -> tuple[AccountSettings, ...]:
     """What `read_accounts` promises, for the variables that are set, the logins' first."""
     problems: list[tuple[str, str]] = []
-    reader = _Reader(given, problems)
+    reader = _Reader(given, problems, mended)
     reader.read("oauth")
     login_problems = len(problems)
     reader.read("api_key")
@@ -58,8 +56,9 @@ def described_accounts(given: Mapping[str, str], report: Report) -> tuple[Accoun
 
 
 class _Reader:
-    def __init__(self, given: Mapping[str, str], problems: list[tuple[str, str]]) -> None:
+    def __init__(self, given: Mapping[str, str], problems: list[tuple[str, str]], mended: Mended) -> None:
         self._given = given
+        self._mended = mended
         self._problems = problems
         self.accounts: list[AccountSettings] = []
 
@@ -69,10 +68,20 @@ class _Reader:
             if not name.startswith(variable):
                 continue
             try:
-                for item, value in _values(text, kind):
-                    self._add(name, kind, item, value)
-            except _Malformed as problem:
+                value, what = read_variable(text, kind)
+                self._mended(name, what)
+                self._add_all(name, kind, value)
+            except Malformed as problem:
                 self._problems.append((name, problem.expected))
+
+    def _add_all(self, variable: str, kind: Kind, value: Any) -> None:
+        if not isinstance(value, list):
+            self._add(variable, kind, 0, value)
+            return
+        if not value:
+            raise Malformed("", EXPECTED[kind])
+        for item, member in enumerate(value, start=1):
+            self._add(variable, kind, item, member)
 
     def _add(self, variable: str, kind: Kind, item: int, value: Any) -> None:
         """Adds the account that `value` describes. `item` counts from 1 in an array; 0: there is none."""
@@ -80,33 +89,35 @@ class _Reader:
             account = self._account(variable, kind, item, value)
             for other in self.accounts:
                 if other.identity == account.identity:
-                    raise _Malformed("", f"another account than {other.label}")
-        except (_Malformed, CredentialFormatError) as problem:
-            member = problem.member if isinstance(problem, _Malformed) else problem.field
+                    raise Malformed("", f"another account than {other.label}")
+        except (Malformed, CredentialFormatError) as problem:
+            member = problem.member if isinstance(problem, Malformed) else problem.field
             self._report(variable, item, member, problem.expected)
             return
         self.accounts.append(account)
 
     def _account(self, variable: str, kind: Kind, item: int, value: Any) -> AccountSettings:
-        """Raises _Malformed or CredentialFormatError."""
+        """Raises Malformed or CredentialFormatError."""
         members = value if isinstance(value, dict) else {}
-        base_url = _base_url(members)
+        where = _place(variable, item, "")
+        base_url, what = base_url_of(members)
+        self._mended(_place(variable, item, "base_url"), what)
         account = AccountSettings(
             kind,
             self._label(variable, item, members),
             "",
             self._priority(variable, kind, item, members),
-            _models(members),
+            models_of(members),
             base_url,
         )
         if kind == "oauth":
             login = oauth_token_from(value)
+            self._mended(where, remarks_on(members, login))
             identity = fingerprint(login.access_token, login.refresh_token or "")
             is_first = variable == "QWEN_CLI_AUTH" and item <= 1
             return account._replace(login=login, identity=identity, is_main_login=is_first)
-        key = printable_text(members.get("api_key") if members else value)
-        if key is None:
-            raise _Malformed("api_key" if members else "", "printable ASCII text")
+        key, what = key_of(members, value)
+        self._mended(where, what)
         return account._replace(api_key=key, identity=fingerprint(key, base_url or ""))
 
     def _label(self, variable: str, item: int, members: dict[str, Any]) -> str:
@@ -133,45 +144,10 @@ class _Reader:
         return priority
 
     def _report(self, variable: str, item: int, member: str, expected: str) -> None:
-        where = ", ".join(filter(None, (f"item {item}" if item else "", member)))
-        self._problems.append((f"{variable} ({where})" if where else variable, expected))
+        self._problems.append((_place(variable, item, member), expected))
 
 
-def _values(text: str, kind: Kind) -> Iterator[tuple[int, Any]]:
-    """The accounts in a variable, each with its number in the array, or with 0. Raises _Malformed."""
-    if kind == "api_key" and is_bare_key(text):
-        yield 0, text
-        return
-    expected = (
-        "the JSON object of oauth_creds.json, or an array of such objects"
-        if kind == "oauth"
-        else 'a key, {"api_key": "..."}, or an array of such'
-    )
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _Malformed("", expected) from None
-    if not isinstance(value, list):
-        yield 0, value
-        return
-    if not value:
-        raise _Malformed("", expected)
-    yield from enumerate(value, start=1)
-
-
-def _base_url(members: dict[str, Any]) -> str | None:
-    url = members.get("base_url")
-    if url is None:
-        return None
-    if not isinstance(url, str) or not is_http_url(url.strip()):
-        raise _Malformed("base_url", "an absolute http(s) URL without query")
-    return url.strip().rstrip("/")
-
-
-def _models(members: dict[str, Any]) -> tuple[str, ...]:
-    models = members.get("models")
-    if models is None:
-        return ()
-    if not isinstance(models, list) or not all(isinstance(name, str) and name.strip() for name in models):
-        raise _Malformed("models", "an array of model names")
-    return tuple(name.strip() for name in models)
+def _place(variable: str, item: int, member: str) -> str:
+    """`QWEN_API_KEY (item 2, label)`."""
+    where = ", ".join(filter(None, (f"item {item}" if item else "", member)))
+    return f"{variable} ({where})" if where else variable

@@ -2,7 +2,7 @@
 
 No I/O happens here. The shape of a login is that of the Qwen Code CLI's `oauth_creds.json`:
 `{"access_token", "token_type", "refresh_token", "resource_url", "expiry_date"}`, `expiry_date` in
-milliseconds since the Unix epoch.
+milliseconds since the Unix epoch. Seconds, a number in a text and an ISO date are understood too.
 """
 
 from typing import Any, NamedTuple
@@ -12,6 +12,12 @@ from qwen_worker.platform.ports import FOREVER_MS
 
 DEFAULT_OAUTH_API_BASE_URL = "https://portal.qwen.ai/v1"
 """Where an OAuth login without a `resource_url` calls; DashScope's own hosts refuse these tokens."""
+
+_SECONDS = range(10**9, 10**11)
+"""What is taken for seconds: in milliseconds, these would be dates from 1970 to 1973."""
+
+_NO_URL = ("undefined", "null", "none")
+"""What programs write for a `resource_url` that they do not have."""
 
 EXPIRY_MARGIN_MS = 30_000
 """A token counts as valid until this long before its expiry, as in the official CLI."""
@@ -72,7 +78,7 @@ def oauth_token_from(value: Any) -> OAuthToken:
     return OAuthToken(
         access_token=_required_text(value, "access_token"),
         refresh_token=_optional_text(value, "refresh_token"),
-        expiry_date_ms=_optional_ms(value, "expiry_date"),
+        expiry_date_ms=_expiry_date_ms(value.get("expiry_date")),
         resource_url=_optional_text(value, "resource_url"),
         token_type=_optional_text(value, "token_type") or "Bearer",
     )
@@ -81,10 +87,16 @@ def oauth_token_from(value: Any) -> OAuthToken:
 def api_base_url(resource_url: str) -> str:
     """The API's base URL for a `resource_url`, which usually has neither scheme nor `/v1`.
 
-    `portal.qwen.ai` -> `https://portal.qwen.ai/v1`; a full URL keeps its scheme; trailing slashes go.
+    `portal.qwen.ai` -> `https://portal.qwen.ai/v1`; a full URL keeps its scheme; trailing slashes go, and so
+    do quotes around it and an endpoint at its end.
     """
-    url = resource_url if "://" in resource_url else f"https://{resource_url}"
+    url = resource_url.strip(" \"'`,;")
+    url = url if "://" in url else f"https://{url}"
     url = url.rstrip("/")
+    if url.count("/") > 2 and not url.endswith("/v1"):
+        from qwen_worker.config.base_url import without_endpoint
+
+        url = without_endpoint(url)
     return url if url.endswith("/v1") else f"{url}/v1"
 
 
@@ -99,7 +111,7 @@ def oauth_api_base_url(resource_url: str | None, configured: str | None) -> str:
 
 def usable_resource_url(resource_url: str | None) -> str | None:
     """The base URL that a `resource_url` stands for, or None if it is absent or makes no URL."""
-    if resource_url is None:
+    if resource_url is None or resource_url.lower() in _NO_URL:
         return None
     url = api_base_url(resource_url)
     return url if is_http_url(url) else None
@@ -118,17 +130,26 @@ def _optional_text(value: dict[str, Any], field: str) -> str | None:
         return None
     if not isinstance(text, str):
         raise CredentialFormatError(field, "a string")
-    if not text.strip():
-        return None
-    if printable_text(text) is None:
+    if not text.isascii():
+        from qwen_worker.config.pasted import visible_text
+
+        text = visible_text(text, {})
+    text = text.strip()
+    if text and printable_text(text) is None:
         raise CredentialFormatError(field, "printable ASCII text")
-    return text.strip()
+    return text or None
 
 
-def _optional_ms(value: dict[str, Any], field: str) -> int | None:
-    number = value.get(field)
-    if number is None:
+def _expiry_date_ms(value: Any) -> int | None:
+    number = value
+    if isinstance(value, str):
+        if not value.strip():
+            return None
+        from qwen_worker.config.pasted import date_ms
+
+        number = date_ms(value.strip())
+    elif value is None:
         return None
     if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1e15:
-        raise CredentialFormatError(field, "milliseconds since the Unix epoch")
-    return int(number)
+        raise CredentialFormatError("expiry_date", "milliseconds since the Unix epoch")
+    return int(number * 1000) if int(number) in _SECONDS else int(number)

@@ -1,8 +1,10 @@
 """Reads variables, and collects what is wrong with them or worth knowing about them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
-from qwen_worker.config.text import is_http_url
+from qwen_worker.config.text import looks_pasted
+from qwen_worker.config.urls import base_url_in
 from qwen_worker.platform.ports import Environment
 
 T = TypeVar("T")
@@ -42,19 +44,26 @@ class Reader:
         return bool((self._env.get(name) or "").strip())
 
     def text(self, name: str) -> str | None:
-        """The value of a variable."""
-        value = self._env.get(name)
-        return (value.strip() or None) if value else None
+        """The value of a variable, without what was pasted around it."""
+        value = (self._env.get(name) or "").strip()
+        if value and looks_pasted(name, value):
+            from qwen_worker.config.pasted import mended_text
 
-    def url(self, name: str) -> str | None:
-        """An absolute URL, without trailing slash. Any other value is a fatal problem."""
+            value, what = mended_text(name, value)
+            self.mended(name, what)
+        return value or None
+
+    def url(self, name: str, *, is_api: bool = True) -> str | None:
+        """A base URL, without trailing slash. Any other value is a fatal problem."""
         value = self.text(name)
         if value is None:
             return None
-        if not is_http_url(value):
+        found = base_url_in(value, is_api=is_api)
+        if found is None:
             self.report(name, "an absolute http(s) URL without query", fatal=True)
             return None
-        return value.rstrip("/")
+        self.mended(name, found[1])
+        return found[0]
 
     def number(self, name: str, default: float, minimum: float, maximum: float) -> float:
         """A number within bounds."""
@@ -98,18 +107,18 @@ class Reader:
 
     def model_and_aliases(self) -> tuple[str | None, dict[str, str]]:
         """DEFAULT_MODEL and MODEL_ALIASES, or OPENAI_MODEL, which holds both."""
-        expected = "a model name, optionally followed by alias=model entries"
-        older_models, older_aliases = self._models_and_aliases("OPENAI_MODEL", expected)
-        older = older_models[0] if older_models else None
-        if len(older_models) > 1:
-            self.report("OPENAI_MODEL", expected, fatal=False)
-        bare, aliases = self._models_and_aliases("MODEL_ALIASES", "alias=model entries separated by commas")
-        if bare:
-            self.report("MODEL_ALIASES", "alias=model entries separated by commas", fatal=False)
-        model = self.text("DEFAULT_MODEL")
+        model, aliases, older = map(self.text, ("DEFAULT_MODEL", "MODEL_ALIASES", "OPENAI_MODEL"))
+        if aliases is None and older is None:
+            return model, {}
+        from qwen_worker.config.aliases import read_aliases
+
+        _, own_aliases, what, problem = read_aliases("MODEL_ALIASES", aliases or "")
+        self._tell("MODEL_ALIASES", what, problem)
+        older_model, older_aliases, what, problem = read_aliases("OPENAI_MODEL", older or "")
+        self._tell("OPENAI_MODEL", what, problem)
         return (
-            self._either("DEFAULT_MODEL", model, "OPENAI_MODEL", older, fatal=False),
-            self._either("MODEL_ALIASES", aliases, "OPENAI_MODEL", older_aliases, fatal=False),
+            self._either("DEFAULT_MODEL", model, "OPENAI_MODEL", older_model, fatal=False),
+            self._either("MODEL_ALIASES", own_aliases, "OPENAI_MODEL", older_aliases, fatal=False),
         )
 
     def report(self, variable: str, expected: str, *, fatal: bool) -> None:
@@ -120,6 +129,11 @@ class Reader:
         """Notes what is worth knowing about a variable."""
         self.notices.append(Notice(variable, text))
 
+    def mended(self, variable: str, what: Sequence[str]) -> None:
+        """Notes what was mended in a variable, in words, if anything was."""
+        if what:
+            self.note(variable, f"mended: {', '.join(what)}")
+
     def _either(self, name: str, value: T, older_name: str, older: T, *, fatal: bool) -> T:
         """The value of a variable that has an older name too. Two values that differ are a problem."""
         if value and older and value != older:
@@ -127,24 +141,28 @@ class Reader:
         return value or older
 
     def _list(self, name: str, expected: str, *, fatal: bool) -> tuple[str, ...]:
+        """The items of a list; a value that holds none is a problem."""
         value = self.text(name)
         if value is None:
             return ()
-        found = tuple(item.strip() for item in value.split(",") if item.strip())
-        if not found:
+        items = self._items(name, value)
+        if not items:
             self.report(name, expected, fatal=fatal)
+        return tuple(items)
+
+    def _items(self, name: str, value: str) -> list[str]:
+        """The items of a list that are not blank; none if it is a list of something else."""
+        items = [item for item in map(str.strip, value.split(",")) if item]
+        is_plain = "\n" not in value and ";" not in value and not value.startswith(("[", "{"))
+        if is_plain and not any(looks_pasted(name, item) for item in items):
+            return items
+        from qwen_worker.config.pasted_list import split_list
+
+        found, what = split_list(name, value) or ([], [])
+        self.mended(name, what)
         return found
 
-    def _models_and_aliases(self, name: str, expected: str) -> tuple[list[str], dict[str, str]]:
-        """The entries without and with `=`; a half of one is a problem."""
-        models: list[str] = []
-        aliases: dict[str, str] = {}
-        for entry in (self.text(name) or "").split(","):
-            alias, separator, model = (part.strip() for part in entry.partition("="))
-            if separator and alias and model:
-                aliases[alias] = model
-            elif separator:
-                self.report(name, expected, fatal=False)
-            elif alias:
-                models.append(alias)
-        return models, aliases
+    def _tell(self, name: str, mended: Sequence[str], problem: str) -> None:
+        self.mended(name, mended)
+        if problem:
+            self.report(name, problem, fatal=False)

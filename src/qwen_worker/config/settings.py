@@ -83,13 +83,13 @@ class Settings(NamedTuple):
         default_model = named or DEFAULT_MODEL
         listed = reader.names("QWEN_MODELS") or DEFAULT_MODELS
         settings = cls(
-            accounts=read_accounts(reader.text, reader.report),
+            accounts=read_accounts(reader.text, reader.report, reader.mended),
             client_keys=reader.client_keys(),
             default_model=default_model,
             model_aliases=aliases,
             models=tuple(dict.fromkeys((*listed, default_model))),
             base_url=reader.base_url(),
-            oauth_base_url=reader.url("QWEN_OAUTH_BASE_URL") or DEFAULT_OAUTH_BASE_URL,
+            oauth_base_url=reader.url("QWEN_OAUTH_BASE_URL", is_api=False) or DEFAULT_OAUTH_BASE_URL,
             log_level=reader.choice("LOG_LEVEL", tuple(LEVELS), default="info"),
             body_limit_bytes=int(reader.number("REQUEST_BODY_LIMIT_BYTES", 20_000_000, 1_000, 100_000_000)),
             upstream_timeout_seconds=reader.number("UPSTREAM_TIMEOUT_SECONDS", 600, 0.1, 3_600),

@@ -3,6 +3,26 @@
 from typing import Any
 from urllib.parse import urlsplit
 
+_QUOTES_AND_SEPARATORS = ('"', "'", "`", ",", ";")
+_ODD_BEGINNINGS = (
+    *('"', "'", "`", "$", "Authorization", "authorization", "export ", "set "),
+    *("CLIENT_", "DASHSCOPE_", "DEFAULT_", "MODEL_", "OPENAI_", "QWEN_"),
+)
+
+
+def looks_pasted(name: str, text: str) -> bool:
+    """Whether there may be something around or in a variable's value that is not meant; `text` is stripped.
+
+    It is cheap and asked of every value. What there is, and what was meant, `pasted` finds out.
+    """
+    if not text.isascii() or "\0" in text or "\r" in text or "\x1b" in text:
+        return True
+    return (
+        text.endswith(_QUOTES_AND_SEPARATORS)
+        or text.startswith((*_ODD_BEGINNINGS, name))
+        or text[:6].lower() == "bearer"
+    )
+
 
 def is_http_url(text: str) -> bool:
     """Whether `text` is an absolute http(s) URL with a host, without credentials, query or fragment."""
@@ -26,3 +46,9 @@ def printable_text(value: Any) -> str | None:
     if isinstance(value, str) and value.isascii() and value.isprintable():
         return value.strip() or None
     return None
+
+
+def api_key_text(value: Any) -> str | None:
+    """`value` if it can be an API key: printable ASCII without spaces, quotes, commas or semicolons."""
+    key = printable_text(value)
+    return None if key is None or any(character in " \"'`,;" for character in key) else key

@@ -1,9 +1,9 @@
 """The job that gets an account a good token: another isolate's out of KV, or one for the refresh token.
 
-It looks into KV first, because another isolate may have refreshed already. A refusal by the token endpoint is
-not believed at once either: the token may have been spent by an isolate whose record this place cannot see
-yet. So it follows the trail of successors, and calls a login rejected only when KV has had the time to show
-another one.
+It looks into KV first, because another isolate may have refreshed already. When the token endpoint refuses a
+refresh token, another isolate may have spent it, whose record this place cannot see yet. So the job goes from
+each spent token to the record of its successor, and calls a login rejected only when KV has had the time to
+show another one.
 """
 
 from collections.abc import Coroutine
@@ -11,38 +11,24 @@ from typing import Any, Literal, NamedTuple
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
-from qwen_worker.credentials.state import LastRefresh, Refusal
-from qwen_worker.credentials.store import REJECTION_LIFETIME_SECONDS, CorruptRecord
-from qwen_worker.credentials.token_memory import TokenMemory
+from qwen_worker.credentials.job import Job
+from qwen_worker.credentials.kv_look import KvLook
+from qwen_worker.credentials.refresh_attempts import refresh_with_retries
+from qwen_worker.credentials.refusal_verdict import PENDING_RETRY_MS, doubt, judge
+from qwen_worker.credentials.saver import Saver
 from qwen_worker.fingerprint import fingerprint
-from qwen_worker.log import Log
-from qwen_worker.platform.ports import Runtime, StoreError
 
 LEASE_MS = oauth.TOKEN_TIMEOUT_MS + 3_000
 """A job that has shown no progress for so long has died with its request."""
 
 MAX_STEPS = 12
-"""How far a job follows the trail of other isolates' refreshes at most."""
-
-REFRESH_ATTEMPTS = 3
-REFRESH_BUDGET_MS = 10_000
-"""No further attempt of a job starts later than this; background work has some 30 s in all."""
-MAX_FAULT_PAUSE_SECONDS = 60.0
+"""How many tokens a job looks at at most, from a spent one to its successor and so on."""
 
 UNREADABLE_DELAYS_SECONDS = (0.5, 1.0, 2.0)
 """Pauses before the configured refresh token, most likely long spent, is sent because KV cannot be read."""
 
-SETTLE_SECONDS = 2.0
-"""After a refusal: time for the isolate that has won the race to write what it got."""
-CONFIRM_MS = 75_000
-"""A refusal is final when KV, stale for up to 60 s, has not shown another login for so long."""
-PENDING_RETRY_MS = 4_000
-PROBE_MS = REJECTION_LIFETIME_SECONDS * 1000
-
 FRESH_MS = 60_000
 """A token refused by the API within this time of its issue was not refused for its age."""
-FIRST_DISCONTINUED_PAUSE_MS = 5_000
-MAX_DISCONTINUED_PAUSE_MS = 600_000
 
 
 class Need(NamedTuple):
@@ -56,236 +42,139 @@ class Need(NamedTuple):
     unwanted: str | None = None
 
 
+def start_renewal(job: Job, need: Need) -> None:
+    """Starts a renewal in the background. The state tells when it has ended, and what came of it."""
+    job.runtime.background.spawn(renew(job, need))
+
+
+def renew(job: Job, need: Need) -> Coroutine[Any, Any, None]:
+    """A renewal that holds the account's lease from now on; to be awaited or spawned. Never raises."""
+    number = job.state.job.take(job.clock.now_ms() + LEASE_MS, need.unwanted)
+    return Renewal(job, need, number).run()
+
+
 class Renewal:
-    """The jobs of one account. `oauth_base_url` is the host of the token endpoint."""
+    """One renewal; `number` is that of its lease."""
 
-    def __init__(self, memory: TokenMemory, oauth_base_url: str) -> None:
-        self._memory = memory
-        self._state = memory.state
-        self._oauth_base_url = oauth_base_url
+    def __init__(self, job: Job, need: Need, number: int) -> None:
+        self._job = job
+        self._need = need
+        self._number = number
+        self._state = job.state
+        self._clock = job.clock
+        self._log = job.log
+        self._look = KvLook(job)
+        self._saver = Saver(job)
 
-    def start(self, need: Need, runtime: Runtime, log: Log) -> None:
-        """Starts a job in the background. The state tells when it has ended, and what came of it."""
-        runtime.background.spawn(self.run(need, runtime, log))
-
-    def run(self, need: Need, runtime: Runtime, log: Log) -> Coroutine[Any, Any, None]:
-        """A job that holds the lease from now on; to be awaited or spawned."""
-        state = self._state
-        state.job += 1
-        state.job_unwanted = need.unwanted
-        state.job_until_ms = runtime.clock.now_ms() + LEASE_MS
-        return self._run(state.job, need, runtime, log)
-
-    async def _run(self, number: int, need: Need, runtime: Runtime, log: Log) -> None:
+    async def run(self) -> None:
         """Never raises."""
         state = self._state
         try:
-            await self._renew(number, need, runtime, log)
+            await self._renew()
         except Exception as error:
-            log.error("credentials job failed", exception=type(error).__name__)
-            state.retry_at_ms = runtime.clock.now_ms() + PENDING_RETRY_MS
+            self._log.error("credentials job failed", exception=type(error).__name__)
+            state.refreshes.pause_until(self._clock.now_ms() + PENDING_RETRY_MS)
         finally:
-            if state.job == number:
-                state.job_until_ms = 0
-                self._memory.schedule(runtime.clock.now_ms())
-        await self._memory.save_with_patience(runtime, log)
+            if state.job.belongs_to(self._number):
+                state.job.release(self._number)
+                state.schedule(self._clock.now_ms())
+        await self._saver.save_with_patience()
 
-    async def _renew(self, number: int, need: Need, runtime: Runtime, log: Log) -> None:
-        state, memory, clock = self._state, self._memory, runtime.clock
-        unsaved = state.unsaved
-        if unsaved is not None and unsaved.token != state.token:
-            memory.adopt(unsaved.token, "memory", runtime, log)  # its job has died before it could
-        if need.until == "looked":
-            await memory.look(runtime, log)
-            return
-        soon = need.until == "not due soon"
-        if memory.is_settled(clock.now_ms(), unwanted=need.unwanted, soon=soon):
-            return
-        await memory.look(runtime, log)
-        for _ in range(MAX_STEPS):
-            token = state.token
-            if state.job != number or token is None or token.refresh_token is None:
-                return
-            if memory.is_settled(clock.now_ms(), unwanted=need.unwanted, soon=soon):
-                return
-            if not await self._advance(token, need, runtime, log):
-                return
-
-    async def _advance(self, token: OAuthToken, need: Need, runtime: Runtime, log: Log) -> bool:
-        """Refreshes this token, or finds what has come of it. Whether there may be another one to look at."""
+    async def _renew(self) -> None:
         state = self._state
-        if token == self._memory.login and await self._memory.look_elsewhere(runtime, log):
+        unsaved, held = state.unsaved.pending, state.held.token
+        if unsaved is not None and unsaved.token != held and not _is_later(held, unsaved.token):
+            self._job.adopt(unsaved.token, "memory")  # its job has died before it could
+        if self._need.until == "looked":
+            await self._look.look()
+            return
+        if self._is_settled():
+            return
+        await self._look.look()
+        for _ in range(MAX_STEPS):
+            token = state.held.token
+            if not state.job.belongs_to(self._number) or token is None or token.refresh_token is None:
+                return
+            if self._is_settled() or not await self._advance(token):
+                return
+
+    def _is_settled(self) -> bool:
+        """Whether the need is met. Cron comes again long before twice the lead time is over."""
+        lead_ms = 2 * self._job.settings.lead_ms if self._need.until == "not due soon" else None
+        return self._state.is_settled(self._clock.now_ms(), unwanted=self._need.unwanted, lead_ms=lead_ms)
+
+    async def _advance(self, token: OAuthToken) -> bool:
+        """Refreshes this token, or finds what has come of it. Whether there may be another one to look at."""
+        state, is_configured = self._state, token == self._job.settings.login
+        if is_configured and await self._look.look_at_former_key():
             return True
         spent = fingerprint(token.refresh_token or "")
-        now = runtime.clock.now_ms()
-        if spent not in state.refusals and not token.is_valid(now):
-            await self._recall_refusal(spent, runtime, log)
+        now = self._clock.now_ms()
+        if state.refusals.get(spent) is None and not token.is_valid(now):
+            await self._look.recall_refusal(spent)
         refusal = state.refusals.get(spent)
         if refusal is not None and now < refusal.probe_at_ms:
-            if await self._find_other(spent, token, runtime, log):
+            if await self._look.find_other(spent, token):
                 return True
-            await self._judge(spent, token, runtime, log)
+            await judge(self._job, spent, token)
             return False
-        if token.access_token == need.unwanted and _is_fresh(token, now):
-            self._discontinue(now, log)
+        if token.access_token == self._need.unwanted and _is_fresh(token, now):
+            pause_ms = state.discontinued.note(now)
+            self._log.error("fresh token refused by the API", code="oauth_discontinued", pause_ms=pause_ms)
             return False
-        if token == self._memory.login and await self._finds_kv_readable(runtime, log):
+        if is_configured and await self._finds_kv_readable():
             return True
-        outcome = await self._refresh(token, runtime, log)
-        now = runtime.clock.now_ms()
+        outcome = await refresh_with_retries(self._job, token, self._extend)
         if isinstance(outcome, oauth.Refreshed):
-            state.last_refresh = LastRefresh("ok", now)
-            await self._keep(outcome.token, spent, runtime, log)
+            await self._keep(outcome.token, token, spent)
             return False
-        state.last_refresh = LastRefresh(outcome.reason, now)
+        now = self._clock.now_ms()
+        state.refreshes.note(outcome.reason, now)
         if isinstance(outcome, oauth.PassingFault):
-            self._pause(outcome, runtime, log)
+            pause_ms = state.refreshes.pause_after_fault(
+                now, outcome.retry_after_seconds, self._job.runtime.random()
+            )
+            self._log.warning("refresh failed in passing", reason=outcome.reason, retry_in_ms=pause_ms)
             return False
-        await self._doubt(outcome, spent, runtime, log)
+        self._extend()
+        await doubt(self._job, self._look, outcome, spent)
         return True
 
-    async def _finds_kv_readable(self, runtime: Runtime, log: Log) -> bool:
+    async def _finds_kv_readable(self) -> bool:
         """Gives an unreadable KV some time. Whether it has become readable: then there is more to know."""
+        record = self._state.record
         for delay in UNREADABLE_DELAYS_SECONDS:
-            if not self._state.kv_unreadable:
+            if not record.is_unreadable:
                 return False
-            await runtime.clock.sleep(delay)
-            await self._memory.look(runtime, log)
-        return not self._state.kv_unreadable
+            await self._clock.sleep(delay)
+            await self._look.look()
+        return not record.is_unreadable
 
-    async def _refresh(self, token: OAuthToken, runtime: Runtime, log: Log) -> oauth.Outcome:
-        """Refreshes, and tries again within bounds while the endpoint's fault is a passing one."""
-        clock = runtime.clock
-        started_ms = clock.now_ms()
-        attempt = 1
-        while True:
-            now = clock.now_ms()
-            self._extend(now)
-            log.info("refreshing the token", attempt=attempt)
-            outcome = await oauth.refresh(runtime.fetcher, self._oauth_base_url, token, now)
-            if not isinstance(outcome, oauth.PassingFault) or attempt == REFRESH_ATTEMPTS:
-                return outcome
-            delay = max(outcome.retry_after_seconds or 0.0, 2.0 ** (attempt - 2) * (0.5 + runtime.random()))
-            if clock.now_ms() + delay * 1000 > started_ms + REFRESH_BUDGET_MS:
-                return outcome
-            log.info("refresh failed in passing", reason=outcome.reason, retry_in_ms=int(delay * 1000))
-            await clock.sleep(delay)
-            attempt += 1
-
-    async def _keep(self, token: OAuthToken, spent: str, runtime: Runtime, log: Log) -> None:
-        now = runtime.clock.now_ms()
+    async def _keep(self, token: OAuthToken, old: OAuthToken, spent: str) -> None:
+        """Has the new token written, then used. The old one's refresh token has the fingerprint `spent`."""
+        state, now = self._state, self._clock.now_ms()
         lifetime_ms = (token.expiry_date_ms or now) - now
-        log.info("token refreshed", expires_in_seconds=lifetime_ms // 1000)
-        self._state.refusals.pop(spent, None)
-        self._extend(now)
-        await self._memory.keep(token, spent, runtime, log)
-        if not token.is_valid(runtime.clock.now_ms()):
-            log.error("refreshed token is not usable", expires_in_seconds=lifetime_ms // 1000)
-            self._state.retry_at_ms = now + PENDING_RETRY_MS
+        state.refreshes.note("ok", now)
+        self._log.info("token refreshed", expires_in_seconds=lifetime_ms // 1000)
+        state.refusals.forget(spent)
+        self._extend()
+        await self._saver.keep(token, spent)
+        held = state.held.token
+        if held != old and _is_later(held, token):
+            return  # while this was written, another job has refreshed this very token
+        self._job.adopt(token, "memory")
+        if not token.is_valid(self._clock.now_ms()):
+            self._log.error("refreshed token is not usable", expires_in_seconds=lifetime_ms // 1000)
+            state.refreshes.pause_until(now + PENDING_RETRY_MS)
 
-    def _pause(self, fault: oauth.PassingFault, runtime: Runtime, log: Log) -> None:
-        """After a passing fault: no request of ours storms the endpoint."""
-        state = self._state
-        backoff = min(MAX_FAULT_PAUSE_SECONDS, 2.0 ** min(state.faults, 6)) * (0.5 + runtime.random())
-        pause = min(MAX_FAULT_PAUSE_SECONDS, max(backoff, fault.retry_after_seconds or 0.0))
-        state.faults += 1
-        state.retry_at_ms = runtime.clock.now_ms() + int(pause * 1000)
-        log.warning("refresh failed in passing", reason=fault.reason, retry_in_ms=int(pause * 1000))
-
-    def _discontinue(self, now: int, log: Log) -> None:
-        """The API refuses what the token endpoint has just issued: rests, longer each time in a row."""
-        state = self._state
-        in_a_row = now < state.discontinued_until_ms + 3 * state.discontinued_pause_ms
-        rest_ms = 2 * state.discontinued_pause_ms if in_a_row else FIRST_DISCONTINUED_PAUSE_MS
-        state.discontinued_pause_ms = min(rest_ms, MAX_DISCONTINUED_PAUSE_MS)
-        state.discontinued_until_ms = now + state.discontinued_pause_ms
-        state.usable_until_ms = 0
-        log.error("fresh token refused by the API", code="oauth_discontinued", rest_ms=rest_ms)
-
-    def _extend(self, now: int) -> None:
+    def _extend(self) -> None:
         """Shows that the job is alive."""
-        self._state.job_until_ms = now + LEASE_MS
+        self._state.job.extend(self._number, self._clock.now_ms() + LEASE_MS)
 
-    # Refusals
 
-    async def _doubt(self, refused: oauth.Refused, spent: str, runtime: Runtime, log: Log) -> None:
-        """Remembers a refusal, and looks whether another isolate's refresh is the reason for it."""
-        log.warning("refresh refused", reason=refused.reason, consequence="looking for another login in KV")
-        now = runtime.clock.now_ms()
-        earlier = self._state.refusals.get(spent)
-        since_ms = now if earlier is None else earlier.since_ms
-        self._state.refusals[spent] = Refusal(refused.reason, since_ms, now + PROBE_MS)
-        self._extend(now)
-        await runtime.clock.sleep(SETTLE_SECONDS)
-        await self._memory.look(runtime, log)
-
-    async def _recall_refusal(self, spent: str, runtime: Runtime, log: Log) -> None:
-        """Takes over what an earlier isolate has found out about this refresh token."""
-        store = self._memory.store(runtime)
-        if store is None:
-            return
-        try:
-            refused = await store.read_rejection()
-        except StoreError as error:
-            log.warning("KV failed", operation="read", error=str(error))
-            return
-        if refused == spent:
-            now = runtime.clock.now_ms()
-            self._state.refusals[spent] = Refusal("refused earlier", now, now + PROBE_MS, final=True)
-
-    async def _find_other(self, spent: str, token: OAuthToken, runtime: Runtime, log: Log) -> bool:
-        """Takes over the login that came of the refused token, or the other of two undecided ones."""
-        state, memory, store = self._state, self._memory, self._memory.store(runtime)
-        if store is not None:
-            try:
-                found = await store.read_successor(spent)
-            except (StoreError, CorruptRecord) as error:
-                state.kv_unreadable = True
-                log.warning("KV failed", operation="read", error=str(error))
-                found = None
-            if (
-                found is not None
-                and found.token.access_token != token.access_token
-                and memory.is_promising(found.token, runtime.clock.now_ms())
-            ):
-                log.info("another isolate has refreshed", found_in="successor")
-                memory.adopt(found.token, "kv", runtime, log)
-                return True
-        other, state.alternative = state.alternative, None
-        if other is None or not memory.is_promising(other, runtime.clock.now_ms()):
-            return False
-        log.warning("the other login is tried", reason="KV's record does not tell its origin")
-        memory.adopt(other, "environment" if other == memory.login else "kv", runtime, log)
-        return True
-
-    async def _judge(self, spent: str, token: OAuthToken, runtime: Runtime, log: Log) -> None:
-        """Decides whether a refusal is final, or whether KV could still be hiding another isolate's login.
-
-        A login that was never rotated is not waited for: another isolate can have spent it only if this is
-        the very first refresh since it was configured, and a dead one should say so at once. Should it be
-        wrong, every later request looks into KV again.
-        """
-        state, store = self._state, self._memory.store(runtime)
-        refusal = state.refusals[spent]
-        now = runtime.clock.now_ms()
-        if refusal.final:
-            return
-        if store is not None:
-            rotated = token != self._memory.login
-            if state.kv_unreadable or (rotated and now < refusal.since_ms + CONFIRM_MS):
-                state.retry_at_ms = now + PENDING_RETRY_MS
-                return
-        log.error(
-            "login rejected",
-            reason=refusal.reason,
-            action="set QWEN_CLI_AUTH to a new oauth_creds.json, or QWEN_API_KEY",
-        )
-        state.refusals[spent] = refusal._replace(final=True)
-        if store is not None:
-            try:
-                await store.write_rejection(spent)
-            except StoreError as error:
-                log.warning("KV failed", operation="write", error=str(error))
+def _is_later(held: OAuthToken | None, token: OAuthToken) -> bool:
+    """Whether the held token comes of a later refresh."""
+    return held is not None and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0)
 
 
 def _is_fresh(token: OAuthToken, now: int) -> bool:

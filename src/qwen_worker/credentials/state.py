@@ -1,124 +1,92 @@
-"""What an isolate remembers of its credentials: plain data, safe to share between requests.
+"""What an isolate remembers of its OAuth accounts, in pieces that each write themselves.
 
-Nothing here can be awaited. A request that waits for another one's refresh polls these fields.
+All of it is plain data, safe to share between requests. Nothing here can be awaited: a request that waits for
+another one's refresh polls.
 """
-
-from typing import Literal, NamedTuple
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.credential import Credential
-from qwen_worker.credentials.store import StoredLogin
+from qwen_worker.credentials.held_token import HeldToken, Source, due_ms
+from qwen_worker.credentials.lease import Lease
+from qwen_worker.credentials.record_view import RecordView
+from qwen_worker.credentials.refresh_history import Discontinuation, RefreshHistory
+from qwen_worker.credentials.refusals import Refusals
+from qwen_worker.credentials.unsaved import Unsaved
 from qwen_worker.platform.ports import FOREVER_MS
 
-Source = Literal["memory", "kv", "environment"]
-"""Where the token in memory came from; "memory": this isolate has refreshed it itself."""
-
-
-class Refusal(NamedTuple):
-    """The token endpoint's word that a refresh token is dead.
-
-    It is `final` when no other isolate can be the one who has spent it. `since_ms` is the time of the first
-    refusal, `probe_at_ms` the time from which on it is tried once more.
-    """
-
-    reason: str
-    since_ms: int
-    probe_at_ms: int
-    final: bool = False
-
-
-class Unsaved(NamedTuple):
-    """A token that KV does not hold yet.
-
-    `spent` is the fingerprint of the refresh token it came from; `login_due` and `successor_due` say which of
-    the two records is still to be written.
-    """
-
-    token: OAuthToken
-    spent: str
-    login_due: bool
-    successor_due: bool
-
-
-class LastRefresh(NamedTuple):
-    """What the last refresh of this isolate came to, for /health: "ok", or why not."""
-
-    result: str
-    at_ms: int
+ATTENTION_PAUSE_MS = 15_000
+"""How soon the background work of a request is followed by that of the next one, while something is amiss."""
+REFUSED_PAUSE_MS = 75_000
+"""The same while the refresh token is refused: KV is stale for up to 60 s."""
 
 
 class AccountState:
-    """What an isolate knows about one OAuth account. Times are in milliseconds since the epoch."""
+    """What an isolate knows about one account. Times are in milliseconds since the epoch."""
 
     __slots__ = (
-        "alternative",
         "attention_at_ms",
-        "credential",
-        "descends_from",
-        "discontinued_pause_ms",
-        "discontinued_until_ms",
-        "due_at_ms",
-        "faults",
-        "foreign",
+        "discontinued",
+        "held",
         "job",
-        "job_until_ms",
-        "job_unwanted",
-        "kv_unreadable",
-        "last_refresh",
         "lineage",
-        "looked_elsewhere",
-        "record_is_ours",
+        "record",
+        "refreshes",
         "refusals",
-        "retry_at_ms",
-        "saving_until_ms",
-        "source",
-        "superseded",
-        "token",
         "unsaved",
-        "usable_until_ms",
     )
 
     def __init__(self, lineage: str | None) -> None:
         self.lineage = lineage
         """The fingerprint of the configured login; None where none is configured."""
-        self.descends_from = lineage
-        """What a record written by us says about its origin."""
-
-        self.token: OAuthToken | None = None
-        self.credential: Credential | None = None
-        self.source: Source = "environment"
-        self.alternative: OAuthToken | None = None
-        """The other login, where a predecessor's record does not tell which of the two is newer."""
-
-        self.foreign: StoredLogin | None = None
-        """Another account's login that KV has under our key, until it is set aside."""
-        self.looked_elsewhere = False
-
-        self.usable_until_ms = 0
-        self.due_at_ms = FOREVER_MS
-        """From when on the token should be refreshed."""
+        self.held = HeldToken()
+        self.record = RecordView(lineage)
+        self.unsaved = Unsaved()
+        self.refreshes = RefreshHistory()
+        self.refusals = Refusals()
+        self.discontinued = Discontinuation()
+        self.job = Lease()
+        """Held by the renewal at work. Its purpose: the access token that the API has refused, if any."""
         self.attention_at_ms = FOREVER_MS
         """From when on a request has to start work in the background."""
 
-        self.job = 0
-        self.job_until_ms = 0
-        """0: nobody is at work; in the past: the job has died."""
-        self.job_unwanted: str | None = None
+    def adopt(
+        self, token: OAuthToken, source: Source, credential: Credential, due_at_ms: int, now_ms: int
+    ) -> None:
+        """Makes `token` the one that this isolate uses."""
+        self.held.hold(token, source, credential, due_at_ms)
+        self.refreshes.end_pause()
+        self.schedule(now_ms)
 
-        self.retry_at_ms = 0
-        self.faults = 0
-        self.refusals: dict[str, Refusal] = {}
-        self.discontinued_until_ms = 0
-        self.discontinued_pause_ms = 0
-        self.last_refresh: LastRefresh | None = None
+    def schedule(self, now_ms: int) -> None:
+        """Sets when a request that has its token must start work in the background next."""
+        held = self.held
+        at_ms = held.due_at_ms
+        if at_ms <= now_ms:
+            refused = held.token is not None and self.refusals.of(held.token) is not None
+            pause_ms = REFUSED_PAUSE_MS if refused else ATTENTION_PAUSE_MS
+            at_ms = max(self.refreshes.retry_at_ms, now_ms + pause_ms)
+        waits_for_kv = self.record.is_unreadable and held.source == "environment"
+        if self.unsaved.pending is not None or waits_for_kv:
+            at_ms = min(at_ms, now_ms + ATTENTION_PAUSE_MS)
+        self.attention_at_ms = at_ms
 
-        self.unsaved: Unsaved | None = None
-        self.saving_until_ms = 0
-        self.kv_unreadable = False
-        self.record_is_ours = False
-        """KV's record was once seen to descend from our secret."""
-        self.superseded = False
-        """Another secret's login has taken the record over since: it is no longer ours to write."""
+    def postpone(self, now_ms: int) -> None:
+        """A request has started what is due: the next ones need not, for a while."""
+        self.attention_at_ms = now_ms + ATTENTION_PAUSE_MS
+
+    def is_promising(self, token: OAuthToken, now_ms: int) -> bool:
+        """Whether a login is worth taking over: usable, or not yet refused."""
+        return token.is_valid(now_ms) or (token.refresh_token is not None and self.refusals.of(token) is None)
+
+    def is_settled(self, now_ms: int, *, unwanted: str | None = None, lead_ms: int | None = None) -> bool:
+        """Whether the held token is usable, another one than `unwanted`, and not due for a refresh.
+
+        `lead_ms` before its expiry it is due; None: when it falls due for requests.
+        """
+        token = self.held.token
+        if token is None or token.access_token == unwanted or not token.is_valid(now_ms):
+            return False
+        return now_ms < (self.held.due_at_ms if lead_ms is None else due_ms(token, lead_ms))
 
 
 CredentialState = dict[str, AccountState]

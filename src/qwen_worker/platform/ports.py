@@ -9,8 +9,10 @@ Times are integers in milliseconds since the Unix epoch where a name ends in `_m
 where it ends in `_seconds`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
+
+from qwen_worker.platform.outbound import OutboundRequest as OutboundRequest
 
 if TYPE_CHECKING:
     from qwen_worker.platform.protocols import Background as Background
@@ -56,22 +58,6 @@ class BodyTooLarge(Exception):
 
 class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
-
-
-class OutboundRequest(NamedTuple):
-    """A request to Qwen. `body` is sent as it is (UTF-8 bytes)."""
-
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    body: bytes | None = None
-
-
-class WholeBody(NamedTuple):
-    """The body of an answer, `data`; `rest` is what is left of one that is longer than was to be read."""
-
-    data: bytes
-    rest: BodyReader | None = None
 
 
 TRANSLATE_SECONDS = 0.1

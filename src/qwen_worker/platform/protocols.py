@@ -9,7 +9,7 @@ where it ends in `_seconds`.
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
-from qwen_worker.platform.ports import OutboundRequest, WholeBody
+from qwen_worker.platform.outbound import OutboundRequest
 
 
 class Timer(Protocol):
@@ -152,8 +152,11 @@ class InboundResponse(Protocol):
         """
         ...
 
-    async def whole(self, limit_bytes: int) -> WholeBody:
-        """The body, up to some more than `limit_bytes`. Raises what `text` raises."""
+    async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
+        """The body; if it is longer than `limit_bytes`, its beginning and a reader of the rest.
+
+        Raises what `text` raises.
+        """
         ...
 
     def end_timeout(self) -> None:

@@ -289,16 +289,16 @@ class WorkerResponse:
         return None if absent(value) else value
 
     async def text(self, limit_bytes: int = 65_536) -> str:
-        body = await self.whole(limit_bytes)
-        if body.rest is not None:
+        data, rest = await self.whole(limit_bytes)
+        if rest is not None:
             self.cancel()
-        return body.data[:limit_bytes].decode("utf-8", "replace")
+        return data[:limit_bytes].decode("utf-8", "replace")
 
-    async def whole(self, limit_bytes: int) -> ports.WholeBody:
+    async def whole(self, limit_bytes: int) -> tuple[bytes, WorkerBodyReader | None]:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit() and int(declared) <= limit_bytes:
             try:
-                return ports.WholeBody((await self._response.arrayBuffer()).to_bytes())
+                return (await self._response.arrayBuffer()).to_bytes(), None
             except JsException as error:
                 raise _fetch_error(error) from None
         reader = self.reader()
@@ -308,8 +308,8 @@ class WorkerResponse:
             pieces.append(piece)
             size_bytes += len(piece)
             if size_bytes > limit_bytes:
-                return ports.WholeBody(b"".join(pieces), reader)
-        return ports.WholeBody(b"".join(pieces))
+                return b"".join(pieces), reader
+        return b"".join(pieces), None
 
     async def _read(self, reader: WorkerBodyReader) -> bytes | None:
         try:

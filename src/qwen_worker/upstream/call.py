@@ -4,13 +4,23 @@ A *call* is a checked request of a client. `prepare` makes of it what one host t
 target, whatever the number of attempts and accounts there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from qwen_worker.config.account import Way
 from qwen_worker.upstream.hosts import HostFamily
 
 if TYPE_CHECKING:
     from qwen_worker.dialect import Dialect, Translator
+
+
+class Ways(NamedTuple):
+    """How an account is asked for other APIs, as far as its description says."""
+
+    responses: Way = "bridged"
+    """Qwen's own Responses API ignores much of a request without a word (apis-on-the-wire 1.1)."""
+    messages: Way | None = None
+    """None: natively where the host is known to speak it."""
 
 
 class Target(NamedTuple):
@@ -21,13 +31,13 @@ class Target(NamedTuple):
     base_url: str
     model: str
     """The model by the name that it has there."""
+    ways: Ways = Ways()
 
 
 class Prepared(NamedTuple):
     """A request as one target takes it."""
 
-    path: str
-    """What follows the base URL."""
+    url: str
     body: bytes
     dialect: "Dialect"
     """What the host answers in."""
@@ -35,6 +45,10 @@ class Prepared(NamedTuple):
     """What makes the client's answer of the host's; None: the answer goes on as it comes."""
     repairer: "Callable[[], Translator] | None" = None
     """Makes a translator for a native stream that only a repair makes readable."""
+    headers: Mapping[str, str] = {}
+    """What the host wants to know beside the headers that every request has."""
+    retouch: Callable[[bytes], bytes] | None = None
+    """Changes the beginning of a native answer, as far as it has been read."""
 
 
 class Call(NamedTuple):

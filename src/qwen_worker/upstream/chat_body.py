@@ -8,15 +8,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import (
-    Items,
-    JsonTextError,
-    Member,
-    scan_array,
-    scan_object,
-    scan_value,
-    skip_spaces,
-)
+from qwen_worker.json_scan import Items, Member, scan_array, scan_object, scan_value, skip_spaces
+from qwen_worker.json_text import MOST_LEVELS, JsonTextError, count_brackets
 
 ROLES = ("user", "assistant", "tool", "system", "developer", "function")
 
@@ -33,6 +26,8 @@ class Messages(NamedTuple):
     """Indexes of the system and developer messages."""
     developers: list[int]
     """Indexes of the developer messages."""
+    empty_calls: list[int]
+    """Indexes of the assistant's messages with a tool call whose arguments are empty."""
     problem: InvalidRequest | None = None
     """What is wrong with the first wrong message."""
 
@@ -60,36 +55,50 @@ class ChatBody(NamedTuple):
 
 
 def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = None) -> ChatBody:
-    """Scans a body, a JSON object. `text` is `raw` decoded as Latin-1. Raises JsonTextError.
+    """Scans a body, a JSON object. `text` is `raw` decoded as Latin-1. Raises JsonTextError; TooManyMembers.
 
     The messages are walked once, and not kept. On this walk `find_problem` is asked about each message that
     is not an object with a known role and a text as its content, until it finds a problem.
     """
+    scan, scan_messages = scan_value, scan_array
+    if count_brackets(text, 0, len(text), MOST_LEVELS + 1) > MOST_LEVELS:
+        from qwen_worker.json_guard import scan_array_guarded, scan_guarded
 
-    def scan_messages(text: str, position: int) -> tuple[Any, int]:
-        return _scan_messages(text, position, find_problem)
+        scan, scan_messages = scan_guarded, scan_array_guarded
 
-    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages})
+    def scan_checked(text: str, position: int) -> tuple[Any, int]:
+        if not text.startswith("[", position):
+            return scan(text, position)
+        messages, end = scan_messages(text, position)
+        return _looked_through(messages, text, position, end, find_problem), end
+
+    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_checked}, scan)
     end = skip_spaces(text, body.end)
     if end != len(text):
         raise JsonTextError(f"there is more after the end of the object at byte {end}")
     member = body.members.get("messages")
     messages = member.value if member is not None and isinstance(member.value, Messages) else None
     return ChatBody(
-        raw, text, body.members, body.is_unique, messages or Messages(Items(text, 0, 0, []), [], [])
+        raw, text, body.members, body.is_unique, messages or Messages(Items(text, 0, 0, []), [], [], [])
     )
 
 
-def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -> tuple[Any, int]:
-    if not text.startswith("[", position):
-        return scan_value(text, position)
-    messages, end = scan_array(text, position)
+def _looked_through(
+    messages: list[Any], text: str, position: int, end: int, find_problem: FindProblem | None
+) -> Messages:
+    """What the rules ask for of `messages`, which are `text[position:end]`."""
     instructions: list[int] = []
     developers: list[int] = []
+    empty_calls: list[int] = []
     problem: InvalidRequest | None = None
     for index, message in enumerate(messages):
         role = message.get("role") if type(message) is dict else None
-        if role == "system" or role == "developer":
+        if role == "user":
+            pass
+        elif role == "assistant":
+            if "tool_calls" in message and has_empty_call(message["tool_calls"]):
+                empty_calls.append(index)
+        elif role == "system" or role == "developer":
             instructions.append(index)
             if role == "developer":
                 developers.append(index)
@@ -99,4 +108,17 @@ def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -
             and find_problem is not None
         ):
             problem = find_problem(index, message)
-    return Messages(Items(text, position, end, messages), instructions, developers, problem), end
+    items = Items(text, position, end, messages)
+    return Messages(items, instructions, developers, empty_calls, problem)
+
+
+def has_empty_call(calls: Any) -> bool:
+    """Whether one of the `tool_calls` of a message lacks its arguments."""
+    return isinstance(calls, list) and any(map(is_empty_call, calls))
+
+
+def is_empty_call(call: Any) -> bool:
+    """Whether the arguments of a tool call are null, or a text of nothing but space."""
+    function = call.get("function") if isinstance(call, dict) else None
+    arguments = function.get("arguments", "{}") if isinstance(function, dict) else "{}"
+    return arguments is None or (isinstance(arguments, str) and (not arguments or arguments.isspace()))

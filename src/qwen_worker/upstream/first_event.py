@@ -61,9 +61,11 @@ async def _read(
         pieces.append(piece or b"")
         size_bytes += len(pieces[-1])
         events = parser.feed(b"\n\n" if piece is None else piece)
-        if events:
-            head = b"".join(pieces)
-            return StreamStart(reader, head, dialect.classify_first_event(events[0], head, errors.in_event))
+        head = b"".join(pieces) if events else b""
+        for event in events:
+            relaying = dialect.classify_first_event(event, head, errors.in_event)
+            if relaying is not None:
+                return StreamStart(reader, head, relaying)
         if piece is None:
             raise errors.of_response(200, answer.header, b"".join(pieces).decode("utf-8", "replace"))
         if size_bytes > (LONGEST_FIRST_EVENT_BYTES if parser.has_data else LONGEST_PREAMBLE_BYTES):

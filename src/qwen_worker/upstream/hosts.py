@@ -42,3 +42,16 @@ def family_of(credential: Credential) -> HostFamily:
     named.
     """
     return "portal" if credential.kind == "oauth" else host_family(credential.base_url)
+
+
+@lru_cache(maxsize=64)
+def messages_base_url(base_url: str) -> str | None:
+    """Where a host that speaks Messages has `/messages`, by the base URL of its chat completions; None for a
+    host that is not known to speak it (apis-on-the-wire, section 1).
+
+    DashScope, its workspaces and its plans have it under `/apps/anthropic/v1`, ModelScope beside its chat.
+    """
+    parts = urlsplit(base_url)
+    if host_family(base_url) == "dashscope":
+        return f"{parts.scheme}://{parts.netloc}/apps/anthropic/v1"
+    return base_url if parts.hostname == "api-inference.modelscope.cn" else None

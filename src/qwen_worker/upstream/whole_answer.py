@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from qwen_worker.dialect import Completion, Dialect
 from qwen_worker.errors import UpstreamUnavailable
 from qwen_worker.json_text import JsonTextError, parse
-from qwen_worker.platform.ports import InboundResponse, WholeBody
+from qwen_worker.platform.ports import BodyReader, InboundResponse
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.error_reader import ErrorReader
@@ -21,25 +21,27 @@ CHECKED_BYTES = 10_000_000
 class WholeAnswer(NamedTuple):
     """An answer that may be passed on."""
 
-    body: WholeBody
+    data: bytes
     """The very bytes that came."""
+    rest: BodyReader | None
+    """What is left of an answer that is too long to be looked at."""
     value: Any
-    """Its JSON; None if it is too long to be looked at."""
+    """Its JSON; None if it was not looked at."""
     completion: Completion
 
 
 async def read_whole_answer(answer: InboundResponse, dialect: Dialect, errors: "ErrorReader") -> WholeAnswer:
     """Reads and checks a 2xx answer. Raises ProxyError, FetchError, FetchTimeout."""
-    body = await answer.whole(CHECKED_BYTES)
-    if body.rest is not None:
-        return WholeAnswer(body, None, Completion())
+    data, rest = await answer.whole(CHECKED_BYTES)
+    if rest is not None:
+        return WholeAnswer(data, rest, None, Completion())
     try:
-        value = parse(body.data)
+        value = parse(data)
     except JsonTextError:
-        if body.data.lstrip()[:1] in (b"{", b"["):
+        if data.lstrip()[:1] in (b"{", b"["):
             raise UpstreamUnavailable("Qwen's answer was cut off, or is not JSON.") from None
         value = None
     completion = dialect.completion_of(value)
     if completion is None:
-        raise errors.of_response(answer.status, answer.header, body.data[:65_536].decode("utf-8", "replace"))
-    return WholeAnswer(body, value, completion)
+        raise errors.of_response(answer.status, answer.header, data[:65_536].decode("utf-8", "replace"))
+    return WholeAnswer(data, None, value, completion)

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.api.chat.dialect import KEEP_ALIVE, ChatDialect
+from qwen_worker.api.chat.dialect import ChatDialect
+from qwen_worker.api.chat.events import KEEP_ALIVE
 from qwen_worker.api.chat.repair import StreamRepairer
 from qwen_worker.api.context import Context
 from qwen_worker.api.proxy import proxy

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -21,11 +21,15 @@ class Reading:
     def __init__(self, variables: Mapping[str, str] | None = None, /, **more: str) -> None:
         self.problems: list[tuple[str, bool]] = []
         self.expected: list[str] = []
-        self.accounts = read_accounts({**(variables or {}), **more}.get, self._report)
+        self.mended: list[tuple[str, str]] = []
+        self.accounts = read_accounts({**(variables or {}), **more}.get, self._report, self._mended)
 
     def _report(self, variable: str, expected: str, *, fatal: bool) -> None:
         self.problems.append((variable, fatal))
         self.expected.append(expected)
+
+    def _mended(self, variable: str, what: Sequence[str]) -> None:
+        self.mended += [(variable, words) for words in what]
 
     @property
     def labels(self) -> list[str]:

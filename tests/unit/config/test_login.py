@@ -41,6 +41,9 @@ def test_only_the_access_token_is_required_and_unknown_fields_are_ignored() -> N
         ({"expiry_date": "tomorrow"}, "expiry_date"),
         ({"expiry_date": True}, "expiry_date"),
         ({"expiry_date": -1}, "expiry_date"),
+        ({"expiry_date": "nan"}, "expiry_date"),
+        ({"expiry_date": "0001-01-01"}, "expiry_date"),
+        ({"expiry_date": "1e400"}, "expiry_date"),
     ],
 )
 def test_a_malformed_login_is_reported_by_field_and_shows_no_value(
@@ -57,6 +60,36 @@ def test_what_is_no_object_is_reported_as_a_whole(value: object) -> None:
     with pytest.raises(CredentialFormatError) as caught:
         oauth_token_from(value)
     assert caught.value.field == ""
+
+
+@pytest.mark.parametrize(
+    ("expiry_date", "expiry_date_ms"),
+    [
+        (1_800_000_000_000, 1_800_000_000_000),
+        (1_800_000_000_000.7, 1_800_000_000_000),
+        (1_800_000_000, 1_800_000_000_000),
+        (1_800_000_000.25, 1_800_000_000_250),
+        ("1800000000000", 1_800_000_000_000),
+        (" 1800000000 ", 1_800_000_000_000),
+        ("2027-01-15T08:00:00Z", 1_800_000_000_000),
+        ("2027-01-15T08:00:00.250+00:00", 1_800_000_000_250),
+        ("2027-01-15 03:00:00-05:00", 1_800_000_000_000),
+        ("2027-01-15", 1_799_971_200_000),
+        ("", None),
+        (None, None),
+        (0, 0),
+        (1, 1),
+    ],
+)
+def test_an_expiry_is_understood_in_milliseconds_seconds_and_as_text(
+    expiry_date: object, expiry_date_ms: int | None
+) -> None:
+    assert oauth_token_from({**LOGIN, "expiry_date": expiry_date}).expiry_date_ms == expiry_date_ms
+
+
+def test_what_surrounds_a_token_does_not_belong_to_it() -> None:
+    pasted = {"access_token": "\ufeff access-token-1\r\n", "refresh_token": "refresh-token-1\u200b"}
+    assert oauth_token_from({**LOGIN, **pasted}) == oauth_token_from(LOGIN)
 
 
 def test_a_token_is_valid_until_30_seconds_before_its_expiry() -> None:
@@ -91,6 +124,12 @@ def test_without_the_time_of_issue_the_later_expiry_is_newer() -> None:
         ("portal.qwen.ai", "https://configured.example/v1", "https://portal.qwen.ai/v1"),
         (None, "https://configured.example/v1", "https://configured.example/v1"),
         (None, None, DEFAULT_OAUTH_API_BASE_URL),
+        ("undefined", None, DEFAULT_OAUTH_API_BASE_URL),
+        ("null", "https://configured.example/v1", "https://configured.example/v1"),
+        ('"portal.qwen.ai",', None, "https://portal.qwen.ai/v1"),
+        ("portal.qwen.ai/v1/chat/completions", None, "https://portal.qwen.ai/v1"),
+        ("https://portal.qwen.ai/chat/completions/", None, "https://portal.qwen.ai/v1"),
+        ("dashscope.aliyuncs.com/compatible-mode", None, "https://dashscope.aliyuncs.com/compatible-mode/v1"),
         ("javascript:alert(1)", None, DEFAULT_OAUTH_API_BASE_URL),
         ("ftp://portal.qwen.ai", None, DEFAULT_OAUTH_API_BASE_URL),
         ("https://user:password@portal.qwen.ai", None, DEFAULT_OAUTH_API_BASE_URL),

@@ -1,7 +1,7 @@
 // Runs Workers on one workerd process through miniflare, without wrangler's front proxy.
 //
 // The first line of its input is JSON that says what to run (see `DirectWorker` in direct_worker.py). Its output is
-// lines of JSON: `{ready: {url, controlAddress, pid}}` once, and `{log}` for each line that workerd prints. It ends when
+// lines of JSON: `{ready: {url, controlUrl, pid}}` once, and `{log}` for each line that workerd prints. It ends when
 // its input ends.
 
 import childProcess from "node:child_process";
@@ -82,6 +82,6 @@ const miniflare = new Miniflare(miniflareOptions(setup, new Log(LogLevel.NONE)))
 await miniflare.ready;
 const url = await miniflare.unsafeGetDirectURL("main");
 const control = await miniflare.unsafeGetDirectURL("control");
-say({ ready: { url: url.origin, controlAddress: control.host, pid: workerdPid } });
+say({ ready: { url: url.origin, controlUrl: control.origin, pid: workerdPid } });
 await once(input, "close");
 await miniflare.dispose();

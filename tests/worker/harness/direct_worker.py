@@ -4,8 +4,6 @@ That proxy costs time, and turns a broken connection into a clean end. So here i
 in every state and many short-lived Workers are tested, and where the benchmark measures.
 """
 
-import contextlib
-import http.client
 import json
 import os
 import queue
@@ -17,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict
 
+import httpx
+
 from tests.worker.harness.logs import LogBook
 from tools.network import NotReady
 from tools.processes import ProcessGroup
@@ -25,7 +25,6 @@ from tools.worker_config import local_config
 
 _HOST = Path(__file__).parent / "direct_host.mjs"
 _START_TIMEOUT_SECONDS = 30.0
-_COMMAND_TIMEOUT_SECONDS = 10.0
 
 KvOperationName = Literal["get", "put", "delete"]
 
@@ -126,12 +125,12 @@ class DirectWorker:
                     "port": port,
                 }
             )
+            self.base_url: str = ready["url"]
+            self.pid: int = ready["pid"]
+            self._control_url: str = ready["controlUrl"]
         except BaseException:
             self.stop()
             raise
-        self.base_url: str = ready["url"]
-        self.pid: int = ready["pid"]
-        self._control_address: str = ready["controlAddress"]
 
     @property
     def openai_base_url(self) -> str:
@@ -186,14 +185,10 @@ class DirectWorker:
 
     def _command(self, command: str, **parameters: Any) -> Any:
         message = {"command": command, "parameters": parameters}
-        connection = http.client.HTTPConnection(self._control_address, timeout=_COMMAND_TIMEOUT_SECONDS)
-        with contextlib.closing(connection):
-            connection.request("POST", "/", json.dumps(message))
-            response = connection.getresponse()
-            body = response.read()
-        if response.status != 200:
-            raise RuntimeError(f"{command} failed: {response.status} {body!r}; {self.log.text()}")
-        return json.loads(body)
+        response = httpx.post(self._control_url, json=message, timeout=10.0, trust_env=False)
+        if response.status_code != 200:
+            raise RuntimeError(f"{command} failed: {response.status_code} {response.text}; {self.log.text()}")
+        return response.json()
 
     def _hear(self, line: str) -> None:
         message = _host_message(line)

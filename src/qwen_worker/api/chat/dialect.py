@@ -6,6 +6,7 @@ recognised here is looked at closely by `stream_start` and `stream_end`, loaded 
 
 from typing import TYPE_CHECKING, Any
 
+from qwen_worker.api.chat.events import DONE, KEEP_ALIVE, error_event
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.dialect import Completion, EventError, Relaying, StreamEnd
 from qwen_worker.errors import ProxyError
@@ -14,10 +15,6 @@ from qwen_worker.stream_tail import StreamTail
 
 if TYPE_CHECKING:
     from qwen_worker.sse import Event
-
-DONE = b"data: [DONE]\n\n"
-
-KEEP_ALIVE = b": keep-alive\n\n"
 
 _LAST_EVENTS_BYTES = 4096
 """The finish reason, the usage and `[DONE]` are usually not longer."""
@@ -95,11 +92,6 @@ class ChatDialect:
         return Completion(
             None, reason if isinstance(reason, str) else None, usage if isinstance(usage, dict) else None
         )
-
-
-def error_event(error: ProxyError) -> bytes:
-    """The error as an event of a stream."""
-    return f"data: {openai_error_body(error)}\n\n".encode()
 
 
 def _healthy_end(tail: StreamTail) -> StreamEnd | None:

@@ -10,10 +10,10 @@ import json
 from typing import Any
 
 from qwen_worker.api.chat.chunk_repairs import ChunkRepairs
-from qwen_worker.api.chat.dialect import DONE, error_event
+from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
-from qwen_worker.json_text import JsonTextError, parse
+from qwen_worker.json_text import parse_object
 from qwen_worker.sse import Event, EventParser
 
 
@@ -64,7 +64,7 @@ class StreamRepairer:
             if event.data.startswith("[DONE]"):
                 self.is_over = True
             else:
-                chunk = _json_object(event)
+                chunk = parse_object(event.data)
                 if chunk is not None:
                     self._take(event, chunk, chunks)
                 elif not is_cut_off:
@@ -109,11 +109,3 @@ def _encoded(chunks: list[str]) -> bytes:
 
 def _spelled(chunk: dict[str, Any]) -> str:
     return json.dumps(chunk, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode()
-
-
-def _json_object(event: Event) -> dict[str, Any] | None:
-    try:
-        data = parse(event.data)
-    except JsonTextError:
-        return None
-    return data if isinstance(data, dict) else None

@@ -7,19 +7,20 @@ Fields we do not know pass unchecked; Qwen is the judge of them. Every failure i
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import JsonTextError, decoded, parse
+from qwen_worker.json_scan import MOST_MEMBERS, TooManyMembers, decoded, skip_spaces
+from qwen_worker.json_text import JsonTextError
 from qwen_worker.upstream.chat_body import ROLES, ChatBody, Messages, scan_chat_body
 from qwen_worker.validation import (
     Check,
-    body_bytes,
+    body_text,
     boolean,
     integer,
     invalid_json,
+    json_body,
     json_object,
     json_objects,
     missing,
     model_name,
-    not_an_object,
     number,
     wrong_type,
 )
@@ -39,12 +40,13 @@ class ChatRequest(NamedTuple):
 
 def parse_chat_request(raw: bytes) -> ChatRequest:
     """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are."""
-    raw = body_bytes(raw)
+    raw, text = body_text(raw)
+    if not text.startswith("{", skip_spaces(text, 0)):
+        json_body(raw)  # says what it is instead
     try:
-        if not raw.lstrip(b" \t\r\n").startswith(b"{"):
-            parse(raw)
-            raise not_an_object()
-        body = scan_chat_body(raw, raw.decode("latin-1"), _message_problem)
+        body = scan_chat_body(raw, text, _message_problem)
+    except TooManyMembers:
+        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
     except JsonTextError as error:
         raise invalid_json(error) from None
     _check_messages(body)
@@ -65,14 +67,14 @@ _CHECKS: dict[str, Check] = {
     "top_p": number(0, 1),
     "frequency_penalty": number(-2, 2),
     "presence_penalty": number(-2, 2),
-    "max_tokens": integer(1),
-    "max_completion_tokens": integer(1),
+    "max_tokens": integer(-1),
+    "max_completion_tokens": integer(-1),
     "n": integer(1, 128),
     "stream": boolean,
     "stream_options": json_object,
     "tools": json_objects,
 }
-"""What OpenAI says about fields that every client may send."""
+"""What OpenAI says about fields that every client may send; and see `drop_absent_limits` (upstream/rules)."""
 
 
 def _model(body: ChatBody) -> str | None:

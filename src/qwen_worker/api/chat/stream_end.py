@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from qwen_worker.api.chat.dialect import DONE, error_event
+from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.dialect import Completion, EventError, StreamEnd
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated

@@ -1,5 +1,7 @@
 """What a request to any host must be like."""
 
+from qwen_worker.json_scan import Items, scan_object
+from qwen_worker.upstream.chat_body import is_empty_call
 from qwen_worker.upstream.rules.draft import Draft, Rule
 
 
@@ -26,6 +28,17 @@ def drop_stray_stream_options(draft: Draft) -> None:
         draft.drop("stream_options")
 
 
+def drop_absent_limits(draft: Draft) -> None:
+    """0 and -1 mean "no limit" to many tools, which send them as their default (-1 is llama.cpp's word); Qwen
+    answers 400 "Range of max_tokens should be [1, 65536]". For every host: the model's own limit is what
+    applies without a limit.
+    """
+    for name in ("max_tokens", "max_completion_tokens"):
+        limit = draft.get(name)
+        if limit is not None and limit < 1:
+            draft.drop(name)
+
+
 def rename_max_completion_tokens(draft: Draft) -> None:
     """Qwen knows `max_tokens` only; a limit under OpenAI's newer name would be ignored or rejected.
 
@@ -48,6 +61,22 @@ def clamp_max_tokens(draft: Draft) -> None:
         draft.set("max_tokens", longest)
 
 
+def fill_empty_arguments(draft: Draft) -> None:
+    """Models call a tool that takes nothing with empty arguments, and clients send the call back as they got
+    it; DashScope answers 400, since arguments must be JSON (qwen-protocol.md section 4), and so do engines
+    that read them for the prompt.
+    """
+    text, messages = draft.body.text, draft.body.messages
+    for index in messages.empty_calls:
+        calls = messages.items.scan_object(index).members["tool_calls"]
+        places = Items(text, calls.value_start, calls.end, calls.value)
+        for number, call in enumerate(calls.value):
+            if is_empty_call(call):
+                function = places.scan_object(number).members["function"]
+                arguments = scan_object(text, function.value_start).members["arguments"]
+                draft.edit_messages(arguments.value_start, arguments.end, '"{}"')
+
+
 def rename_developer_role(draft: Draft) -> None:
     """400 "developer is not one of ['system', 'assistant', 'user', 'tool', 'function']", at DashScope and at
     most hosts that serve Qwen's models; OpenAI's developer messages are what system messages were.
@@ -62,6 +91,8 @@ COMMON: tuple[Rule, ...] = (
     name_the_model,
     drop_empty_tools,
     drop_stray_stream_options,
+    fill_empty_arguments,
+    drop_absent_limits,
     rename_max_completion_tokens,
     clamp_max_tokens,
 )

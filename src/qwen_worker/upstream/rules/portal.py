@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from qwen_worker.json_text import Member, decoded, object_text
+from qwen_worker.json_scan import Member, decoded, object_text
 from qwen_worker.upstream.rules.dashscope import (
     CACHE_CONTROL,
     QWEN,
@@ -26,7 +26,8 @@ def merge_instructions(draft: Draft) -> None:
     Other fields of the first (a `name`) stay, those of the others have no place.
     """
     text = draft.body.text
-    items, indexes, developers, _ = draft.body.messages
+    messages = draft.body.messages
+    items, indexes = messages.items, messages.instructions
     front = items.start(0)
     if not indexes:
         draft.edit_messages(front, front, f'{{"role":"system","content":[{_EMPTY_MARKED_PART}]}},')
@@ -36,7 +37,7 @@ def merge_instructions(draft: Draft) -> None:
     first = scanned[0]
     if (
         indexes == [0]
-        and not developers
+        and not messages.developers
         and merged == text[first["content"].value_start : first["content"].end]
     ):
         return
@@ -62,9 +63,9 @@ def strip_schema_keywords(draft: Draft) -> None:
     text = draft.text_of("tools") if tools else ""
     if '"strict"' not in text and '"additionalProperties"' not in text:
         return
-    if not text.isascii():
-        tools = decoded(text)
     try:
+        if not text.isascii():
+            tools = decoded(text)
         stripped = [_without_keywords(tool) for tool in tools]
         if stripped != tools:
             draft.set("tools", stripped, json.dumps(stripped, allow_nan=False, separators=(",", ":")))

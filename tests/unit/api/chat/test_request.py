@@ -1,6 +1,7 @@
 """What is a chat request, and what a client is told that sends something else."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -108,6 +109,8 @@ def test_an_explicit_null_counts_as_absent(field: str) -> None:
         ("frequency_penalty", -2),
         ("presence_penalty", 2.0),
         ("max_tokens", 1),
+        ("max_tokens", 0),
+        ("max_completion_tokens", -1),
         ("max_tokens", 10**30),
         ("max_completion_tokens", 100_000),
         ("n", 128),
@@ -181,12 +184,11 @@ def test_values_within_the_limits_and_unknown_fields_pass(field: str, value: Any
         ({"top_p": 1.01}, "top_p", "invalid_value"),
         ({"frequency_penalty": -2.5}, "frequency_penalty", "invalid_value"),
         ({"presence_penalty": 3}, "presence_penalty", "invalid_value"),
-        ({"max_tokens": 0}, "max_tokens", "invalid_value"),
-        ({"max_tokens": -1}, "max_tokens", "invalid_value"),
+        ({"max_tokens": -2}, "max_tokens", "invalid_value"),
         ({"max_tokens": 10.5}, "max_tokens", "invalid_type"),
         ({"max_tokens": True}, "max_tokens", "invalid_type"),
         ({"messages": [HELLO, {"role": "a"}, {"role": "b"}]}, "messages[1].role", "invalid_value"),
-        ({"max_completion_tokens": 0}, "max_completion_tokens", "invalid_value"),
+        ({"max_completion_tokens": -2}, "max_completion_tokens", "invalid_value"),
         ({"n": 0}, "n", "invalid_value"),
         ({"n": 129}, "n", "invalid_value"),
         ({"n": "2"}, "n", "invalid_type"),
@@ -232,6 +234,8 @@ def test_a_failure_names_the_field(fields: dict[str, Any], param: str, code: str
         (b'{"a":' * 100_000, "nested too deeply"),
         (b'{"messages":' + b"[" * 100_000, "nested too deeply"),
         (b'{"messages":[{"role":"user","content":' + b"[" * 100_000, "nested too deeply"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"messages":[{"role":"user","content":"x"}],"a":' + b"[" * 500 + b"]" * 500 + b"}", "500 levels"),
     ],
 )
 def test_what_is_not_json_is_said_to_be_so(raw: bytes, words: str) -> None:
@@ -239,6 +243,24 @@ def test_what_is_not_json_is_said_to_be_so(raw: bytes, words: str) -> None:
 
     assert error.code == "invalid_json"
     assert words in error.message
+
+
+def test_500_levels_are_not_too_deep() -> None:
+    raw = b'{"messages":[{"role":"user","content":"x"}],"a":' + b"[" * 499 + b"]" * 499 + b"}"
+
+    assert parse_chat_request(raw).body.raw == raw
+
+
+def test_a_body_of_a_million_fields_is_refused_at_once() -> None:
+    fields = ",".join(f'"{number}":0' for number in range(1_000_000))
+    raw = f'{{"messages":[{{"role":"user","content":"x"}}],{fields}}}'.encode()
+
+    started = time.process_time()
+    error = refusal(raw)
+
+    assert "more than 1,000 fields" in error.message
+    assert time.process_time() - started < 2, "reading the fields one by one takes longer"
+    parse(**{str(number): 0 for number in range(990)})
 
 
 @pytest.mark.parametrize("raw", [b"[]", b"null", b"1", b'"messages"', b" true "])
@@ -295,13 +317,14 @@ def test_every_message_is_known_by_its_place_and_the_instructions_by_their_index
 ) -> None:
     raw = json.dumps({"messages": conversation}, indent=indent, separators=separators).encode()
 
-    items, instructions, developers, problem = parse_chat_request(raw).body.messages
+    messages = parse_chat_request(raw).body.messages
+    items = messages.items
 
     assert [json.loads(raw[items.start(i) : items.end(i)]) for i in range(items.count)] == conversation
     roles = [message["role"] for message in conversation]
-    assert [i for i, role in enumerate(roles) if role in ("system", "developer")] == instructions
-    assert [i for i, role in enumerate(roles) if role == "developer"] == developers
-    assert problem is None
+    assert [i for i, role in enumerate(roles) if role in ("system", "developer")] == messages.instructions
+    assert [i for i, role in enumerate(roles) if role == "developer"] == messages.developers
+    assert messages.problem is None
 
 
 def test_the_spelling_and_the_order_of_a_messages_fields_do_not_matter() -> None:

@@ -29,6 +29,7 @@ TOUCHED_BY_RULES = {
     "tool_choice",
     "tools",
 }
+CHECKED = {"frequency_penalty", "n", "presence_penalty", "stream", "temperature", "top_p"}
 QWEN: set[HostFamily] = {"portal", "dashscope"}
 
 json_values = st.recursive(
@@ -80,7 +81,7 @@ tools = st.builds(
 requests = st.builds(
     lambda unknown, known, conversation: {**unknown, **known, "messages": conversation},
     st.dictionaries(
-        st.text(max_size=8).filter(lambda name: name not in (*TOUCHED_BY_RULES, "n", "top_p")),
+        st.text(max_size=8).filter(lambda name: name not in TOUCHED_BY_RULES | CHECKED),
         json_values,
         max_size=3,
     ),
@@ -97,8 +98,8 @@ requests = st.builds(
             "reasoning_effort": json_values | st.sampled_from(["none", "low", "high"]),
             "enable_thinking": st.none() | st.booleans(),
             "thinking_budget": st.none() | st.integers(0, 9),
-            "max_tokens": st.none() | st.integers(1, 10**6),
-            "max_completion_tokens": st.none() | st.integers(1, 10**6),
+            "max_tokens": st.none() | st.integers(-1, 10**6),
+            "max_completion_tokens": st.none() | st.integers(-1, 10**6),
             "temperature": st.none() | st.floats(0, 2),
         },
     ),

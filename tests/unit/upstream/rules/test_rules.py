@@ -218,6 +218,8 @@ def test_stream_options_of_a_stream_stay(family: HostFamily) -> None:
         ({"max_tokens": 65_536}, 65_536),
         ({"max_tokens": 65_537}, 65_536),
         ({"max_completion_tokens": 10**30}, 65_536),
+        ({"max_completion_tokens": -1, "max_tokens": 200}, 200),
+        ({"max_completion_tokens": 100, "max_tokens": 0}, 100),
     ],
 )
 def test_the_limit_has_the_name_and_the_size_that_qwen_takes(
@@ -230,9 +232,68 @@ def test_the_limit_has_the_name_and_the_size_that_qwen_takes(
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_no_limit_is_invented_nor_another_makers_model_limited(family: HostFamily) -> None:
-    assert "max_tokens" not in prepare(family)
-    assert prepare(family, model="kimi-k2", max_tokens=131_072)["max_tokens"] == 131_072
+@pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_that_means_none_is_left_out(family: HostFamily, name: str, limit: int) -> None:
+    assert not {"max_tokens", "max_completion_tokens"} & prepare(family, **{name: limit}).keys()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    ("model", "limit"),
+    [
+        ("qwen3.8-max", 131_072),
+        ("qwen3.8-max-0902", 131_072),
+        ("qwen3.7-plus", 65_536),
+        ("qwen3-coder-next", 65_536),
+        ("qwen3-vl-plus", 32_768),
+        ("kimi-k2", 200_000),
+        ("qwen9-max", 200_000),
+    ],
+)
+def test_a_limit_is_clamped_to_what_a_known_model_writes(family: HostFamily, model: str, limit: int) -> None:
+    assert prepare(family, model=model, max_tokens=200_000)["max_tokens"] == limit
+    assert prepare(family, model=model, max_tokens=limit)["max_tokens"] == limit
+    assert "max_tokens" not in prepare(family, model=model), "a limit is never invented"
+
+
+def called(*arguments: Any, content: Any = None) -> dict[str, Any]:
+    calls = [{"id": "c", "type": "function", "function": {"name": "f", **given}} for given in arguments]
+    return {"role": "assistant", "content": content, "tool_calls": calls}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("empty", ["", " ", "\n\t", None])
+@pytest.mark.parametrize("content", [None, "I shall call f, \u00e9."])
+def test_a_call_with_empty_arguments_is_sent_with_an_empty_object(
+    family: HostFamily, empty: Any, content: Any
+) -> None:
+    given = [{"arguments": '{"arguments": ""}'}, {"arguments": empty}, {}, {"arguments": {}}]
+    mended = [given[0], {"arguments": "{}"}, *given[2:]]
+    result = {"role": "tool", "tool_call_id": "c", "content": '"arguments": ""'}
+    messages = [HELLO, called(*given, content=content), result, called(*given), HELLO]
+
+    prepared = prepare(family, messages=messages)["messages"]
+
+    expected = [HELLO, called(*mended, content=content), result, called(*mended), HELLO]
+    assert prepared[-5:] == expected
+
+
+@pytest.mark.parametrize("family", ["dashscope", "other"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        called({"arguments": "{}"}),
+        {"role": "assistant", "content": "x", "tool_calls": None},
+        {"role": "assistant", "content": "x", "tool_calls": {"function": {"arguments": ""}}},
+        {"role": "assistant", "content": "x", "tool_calls": [{"arguments": ""}, "", {"function": ""}]},
+        {"role": "user", "content": '"arguments":""', "tool_calls": called({"arguments": ""})["tool_calls"]},
+    ],
+)
+def test_only_empty_arguments_of_calls_are_touched(family: HostFamily, message: dict[str, Any]) -> None:
+    body = json.dumps({"model": "qwen3-coder-plus", "messages": [HELLO, message]}).encode()
+
+    assert prepare_raw(body, target(family)).body == body
 
 
 @pytest.mark.parametrize("family", ["dashscope", "other"])
@@ -287,6 +348,34 @@ def test_reasoning_effort_becomes_qwens_thinking(
 
     names = ("reasoning_effort", "enable_thinking", "thinking_budget")
     assert {name: prepared[name] for name in names if name in prepared} == thinking
+
+
+THINKING_FIELDS = ("reasoning_effort", "enable_thinking", "thinking_budget")
+
+
+@pytest.mark.parametrize("family", QWEN)
+@pytest.mark.parametrize(
+    ("model", "fields", "thinking"),
+    [
+        ("qwen3.8-max", {"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+        ("qwen3.8-flash", {"reasoning_effort": "none"}, {"reasoning_effort": "none"}),
+        ("qwen3.8-max", {"reasoning_effort": "low", "thinking_budget": 9}, {"thinking_budget": 9}),
+        ("qwen3-coder-plus", {"reasoning_effort": "high"}, {}),
+        ("qwen3-coder-next", {"reasoning_effort": "none"}, {}),
+        ("qwen3-235b-a22b-instruct-2507", {"reasoning_effort": "low"}, {}),
+        ("qwen3-coder-plus", {"enable_thinking": True}, {"enable_thinking": True}),
+        ("qwen3.5-27b", {"reasoning_effort": "high"}, {"enable_thinking": True, "thinking_budget": 32_768}),
+        ("qwen3.5-27b", {"reasoning_effort": "none"}, {"enable_thinking": False}),
+        ("qwen3-max", {"reasoning_effort": "medium"}, {"enable_thinking": True, "thinking_budget": 8192}),
+        ("glm-5", {"reasoning_effort": "high"}, {"reasoning_effort": "high"}),
+    ],
+)
+def test_an_effort_is_sent_as_the_model_takes_it(
+    family: HostFamily, model: str, fields: dict[str, Any], thinking: dict[str, Any]
+) -> None:
+    prepared = prepare(family, model=model, stream=True, **fields)
+
+    assert {name: prepared[name] for name in THINKING_FIELDS if name in prepared} == thinking
 
 
 def test_reasoning_effort_stays_where_qwens_terms_are_unknown() -> None:
@@ -579,18 +668,25 @@ def test_tools_in_any_script_keep_their_words() -> None:
     assert prepared["function"] == {"name": "f", "description": "模型 é é 🙂 🙂"}
 
 
-@pytest.mark.parametrize(
-    "extreme", ['{"maximum":1e400,"additionalProperties":false}', '{"not":' * 990 + "{}" + "}" * 990]
-)
-def test_a_schema_that_cannot_be_spelled_anew_is_left_to_qwen(extreme: str) -> None:
-    tools = f'[{{"function":{{"strict":true,"parameters":{extreme}}}}}]'
+def test_a_schema_with_a_number_that_no_float_holds_is_left_to_qwen() -> None:
+    schema = '{"maximum":1e400,"additionalProperties":false}'
+    tools = f'[{{"function":{{"strict":true,"parameters":{schema}}}}}]'
     body = f'{{"messages":[{{"role":"user","content":"x"}}],"tools":{tools}}}'.encode()
-    try:
-        request = parse_chat_request(body)
-    except InvalidRequest:
-        return
 
-    assert b'"parameters":' + extreme.encode() in prepare_request(request, target("portal")).body
+    assert tools.encode() in prepare_raw(body, target("portal")).body
+
+
+@pytest.mark.parametrize("description", ["plain", "\u6a21\u578b"])
+@pytest.mark.parametrize("depth", [50, 200, 300, 400, 480])
+def test_schemas_are_stripped_or_left_to_qwen_however_deep(description: str, depth: int) -> None:
+    schema = '{"not":' * depth + '{"additionalProperties":false}' + "}" * depth
+    tools = f'[{{"description":"{description}","strict":true,"parameters":{schema}}}]'
+    body = f'{{"messages":[{{"role":"user","content":"x"}}],"tools":{tools}}}'.encode()
+
+    prepared = prepare_request(parse_chat_request(body), target("portal")).body
+
+    assert depth > 200 or b"additionalProperties" not in prepared
+    assert json.loads(prepared)["tools"][0]["description"] == description
 
 
 def test_images_audio_and_files_are_untouched() -> None:

@@ -1,0 +1,71 @@
+"""Our errors as Anthropic's API words them (apis-on-the-wire 3.4).
+
+{"type": "error", "error": {"type": ..., "message": ...}, "request_id": ...}
+"""
+
+import json
+import re
+
+from qwen_worker.errors import ProxyError
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    405: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+"""Anthropic's error types by HTTP status; every other status is an `api_error`."""
+
+_longest_input = re.compile(r"maximum context length is (\d+)|\[\d+, *(\d+)\]|> (\d+) maximum").search
+_input_length = re.compile(r"(?:resulted in|requested|is too long:) (\d+)").search
+
+
+def error_type(error: ProxyError) -> str:
+    """Anthropic's type of an error."""
+    return _TYPES.get(error.status, "api_error")
+
+
+def error_body(error: ProxyError, request_id: str | None, *, prompt_tokens: int | None = None) -> str:
+    """The error's body as JSON text, for an answer and for an `error` event.
+
+    `request_id` is also due as the header `request-id`, which the SDKs show. `prompt_tokens` is our estimate
+    of the prompt: said when it was too long.
+    """
+    body = {
+        "type": "error",
+        "error": {"type": error_type(error), "message": _message(error, prompt_tokens)},
+        "request_id": request_id,
+    }
+    return json.dumps(body)
+
+
+def error_event(error: ProxyError, request_id: str | None) -> bytes:
+    """The error as the last event of a stream."""
+    return f"event: error\ndata: {error_body(error, request_id)}\n\n".encode()
+
+
+def _message(error: ProxyError, prompt_tokens: int | None) -> str:
+    if error.code == "context_length_exceeded":
+        return _too_long(error.message, prompt_tokens)
+    if error.param and error.param not in error.message:
+        return f"{error.param}: {error.message}"
+    return error.message
+
+
+def _too_long(message: str, prompt_tokens: int | None) -> str:
+    """Words that Claude Code takes as a reason to compact the conversation, and reads both numbers from.
+
+    What Qwen does not say is estimated: the prompt was longer than the maximum in any case.
+    """
+    longest = _longest_input(message)
+    if longest is None:
+        return f"prompt is too long: {message}"
+    maximum = int(longest[longest.lastindex or 0])
+    told = _input_length(message)
+    tokens = int(told[1]) if told is not None else prompt_tokens or 0
+    return f"prompt is too long: {max(tokens, maximum + 1)} tokens > {maximum} maximum"

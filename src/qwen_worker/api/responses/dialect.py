@@ -1,0 +1,99 @@
+"""The Responses API as a wire format."""
+
+from typing import Any
+
+from qwen_worker.api.openai_errors import openai_error_body
+from qwen_worker.api.responses.stream import ResponsesTranslator
+from qwen_worker.dialect import Completion, EventError, Relaying, StreamEnd
+from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated, UpstreamBlocked
+from qwen_worker.json_text import parse_object
+from qwen_worker.sse import Event, EventParser
+from qwen_worker.stream_tail import StreamTail
+
+_ENDS = ("response.completed", "response.incomplete", "response.failed")
+
+
+class ResponsesDialect:
+    """Implements `dialect.Dialect`, for one request: its translator knows what the client has been told."""
+
+    __slots__ = ("_translator",)
+
+    def __init__(self, translator: ResponsesTranslator) -> None:
+        self._translator = translator
+
+    def error_body(self, error: ProxyError, request_id: str) -> str:
+        """OpenAI's envelope."""
+        return openai_error_body(error)
+
+    def error_ending(self, error: ProxyError) -> bytes:
+        """`response.failed`: Codex passes over a bare `error` event (apis-on-the-wire 3.1)."""
+        return self._translator.end(error)
+
+    def keep_alive(self) -> bytes:
+        """`response.in_progress`: comments do not hold Codex's timer."""
+        return self._translator.keep_alive()
+
+    # --- of a host that speaks it
+
+    def is_healthy_start(self, start: bytes) -> bool:
+        """Whether a stream begins with `response.created`."""
+        first, blank_line, _ = start.partition(b"\n\n")
+        return bool(blank_line) and b'"type":"response.created"' in first and b'"error":{' not in first
+
+    def classify_first_event(self, event: Event, start: bytes, event_error: EventError) -> Relaying | None:
+        """Qwen hides errors in a 200 stream whose first event is `response.failed`. Raises ProxyError."""
+        data = parse_object(event.data)
+        response = data.get("response") if data is not None else None
+        if isinstance(response, dict) and response.get("error"):
+            data = {"error": response["error"], "request_id": response.get("id")}
+        error = event_error(event, data)
+        if error is not None:
+            raise error
+        if data is None or not str(data.get("type", event.name)).startswith("response."):
+            raise UpstreamBlocked("Qwen answered with something that is not a response.", upstream_status=200)
+        return "native"
+
+    def is_done(self, tail: StreamTail) -> bool:
+        """Whether the last event has come: Qwen sends no `[DONE]`."""
+        return tail.kept.endswith(b"\n\n") and _last_event(tail) is not None
+
+    def end_of_stream(
+        self, tail: StreamTail, failure: ProxyError | None, event_error: EventError
+    ) -> StreamEnd:
+        """How to end a stream that went to the client as it came."""
+        response = _last_event(tail)
+        if response is None:
+            error = failure or StreamTruncated("Qwen's stream ended before the response was finished.")
+            return StreamEnd(b"\n\n" + self.error_ending(error), Completion(error))
+        usage = response.get("usage")
+        failed = response.get("status") == "failed"
+        return StreamEnd(
+            b"",
+            Completion(
+                StreamFailed("Qwen could not finish the response.") if failed else None,
+                str(response.get("status")),
+                usage if isinstance(usage, dict) else None,
+            ),
+        )
+
+    def completion_of(self, answer: Any) -> Completion | None:
+        """What a whole response tells; None for what is no response, or a failed one."""
+        if not isinstance(answer, dict) or answer.get("object") != "response" or answer.get("error"):
+            return None
+        usage = answer.get("usage")
+        return Completion(None, str(answer.get("status")), usage if isinstance(usage, dict) else None)
+
+
+def _last_event(tail: StreamTail) -> dict[str, Any] | None:
+    """The response in the event that ends a stream; None if there is none yet."""
+    start = max(tail.kept.rfind(f'"type":"{name}"'.encode()) for name in _ENDS)
+    block_start = tail.kept.rfind(b"\n\n", 0, start) if start >= 0 else -1
+    if start < 0:
+        return None
+    for event in EventParser().feed(tail.kept[max(0, block_start) :]):
+        data = parse_object(event.data)
+        if data is not None and data.get("type") in _ENDS and isinstance(data.get("response"), dict):
+            response: dict[str, Any] = data["response"]
+            return response
+    # The event is longer than what is kept: that it has ended must do.
+    return {"status": "completed"}

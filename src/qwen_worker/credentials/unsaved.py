@@ -1,0 +1,62 @@
+"""The token that KV does not hold yet."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from qwen_worker.config.login import OAuthToken
+from qwen_worker.credentials.lease import Lease
+
+MAX_SUCCESSORS = 8
+"""How many spent refresh tokens wait for their successor's record at most, if KV takes no writes for long."""
+
+
+class Pending(NamedTuple):
+    """What is to be written: the login's record if `login_due`, and the successor's record of each refresh
+    token whose fingerprint is in `spent`. All of them get the same token.
+    """
+
+    token: OAuthToken
+    spent: tuple[str, ...]
+    login_due: bool
+
+
+class Unsaved:
+    """What KV does not hold yet of an account. Only its own methods write it.
+
+    A token may come while an older one is being written, so what has been written is struck off `pending` as
+    it is then, never off a copy from before the write.
+    """
+
+    __slots__ = ("patience", "pending", "writing")
+
+    def __init__(self) -> None:
+        self.pending: Pending | None = None
+        self.patience = Lease()
+        """Held by the request that goes on writing until KV has taken everything."""
+        self.writing = Lease()
+        """Held during each attempt: of two writes to one key under way, either may come last."""
+
+    def keep(self, token: OAuthToken, spent: str, *, login_due: bool) -> None:
+        """A refresh has brought `token`. It also follows those that are unsaved still."""
+        older = () if self.pending is None else self.pending.spent
+        prints = dict.fromkeys((*older, spent))
+        self.pending = Pending(token, tuple(prints)[-MAX_SUCCESSORS:], login_due)
+
+    def replace_record(self, token: OAuthToken) -> None:
+        """The record is corrupt: `token` is to be written, if nothing else is."""
+        if self.pending is None:
+            self.pending = Pending(token, (), login_due=True)
+
+    def strike_off(self, attempted: Pending, *, login: bool, successors: Iterable[str] = ()) -> None:
+        """KV has taken these of `attempted`: the login's record, the successors of these fingerprints."""
+        pending = self.pending
+        if pending is None:
+            return
+        login_due = pending.login_due and not (login and pending.token == attempted.token)
+        written = set(successors)
+        spent = tuple(fingerprint for fingerprint in pending.spent if fingerprint not in written)
+        self.pending = pending._replace(spent=spent, login_due=login_due) if login_due or spent else None
+
+    def drop(self) -> None:
+        """There is no KV to write to."""
+        self.pending = None

@@ -1,0 +1,56 @@
+"""What the doctor and the deployment check, and how they report it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Level = Literal["ok", "note", "warning", "error"]
+
+
+class Check(NamedTuple):
+    """The result of one check. `remedy` says how to mend it. Neither text ever holds a secret."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+def ok(text: str) -> Check:
+    """It is as it should be."""
+    return Check("ok", text)
+
+
+def note(text: str, remedy: str = "") -> Check:
+    """Nothing is wrong, but it is worth knowing."""
+    return Check("note", text, remedy)
+
+
+def warning(text: str, remedy: str) -> Check:
+    """It works, and may not be what is wanted."""
+    return Check("warning", text, remedy)
+
+
+def error(text: str, remedy: str) -> Check:
+    """It does not work."""
+    return Check("error", text, remedy)
+
+
+def report(checks: Iterable[Check]) -> int:
+    """Prints checks, each with its remedy; returns how many errors there are."""
+    errors = 0
+    for check in checks:
+        errors += check.level == "error"
+        print(f"  {check.level:<7}  {check.text}", flush=True)
+        if check.remedy:
+            print(f"  {'':<7}  -> {check.remedy}", flush=True)
+    return errors
+
+
+def stop_at_errors(program: str, checks: Iterable[Check]) -> None:
+    """Prints checks; ends the program, before it has sent anything, if one of them is an error."""
+    if report(checks):
+        sys.exit(f"{program}: nothing was sent")
