@@ -102,7 +102,7 @@ async def ask_once(port: int, request: bytes) -> Answer:
 
 
 async def text_delays(port: int, request: bytes) -> list[float]:
-    """Asks for a stream of stamped texts (see bench.upstream); seconds from sending to arrival, of each text."""
+    """Asks for a stream of stamped texts (see bench.upstream); seconds from sending to arrival of each."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(request)
     delays: list[float] = []

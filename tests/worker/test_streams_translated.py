@@ -154,13 +154,13 @@ def test_a_slow_client_stops_the_reading(worker: DirectWorker, simulator: QwenSi
     key = f"slow {worker.base_url}"
     connection = ask_slowly(worker, {"endless": True, "delta_bytes": 4_000, "chunk_delay_ms": 0, "key": key})
     try:
-        sent = settled_bytes(simulator, key)
-        assert sent < 30_000_000
+        sent = settled_events(simulator, key)
+        assert sent < 8_000
 
         read = sum(len(connection.recv(65_536)) for _ in range(400))
 
         assert read > 1_000_000
-        assert settled_bytes(simulator, key) > sent
+        assert settled_events(simulator, key) > sent
     finally:
         connection.close()
     simulator.recorder.wait_for(key, disconnected, timeout_seconds=10)
@@ -180,15 +180,15 @@ def ask_slowly(worker: DirectWorker, simulate: dict[str, Any]) -> socket.socket:
     return connection
 
 
-def settled_bytes(simulator: QwenSimulator, key: str) -> int:
-    """How much Qwen has sent, once it cannot send any more."""
+def settled_events(simulator: QwenSimulator, key: str) -> int:
+    """How many events Qwen has sent, once it cannot send any more."""
     deadline = time.monotonic() + 8
     before = -1
     while time.monotonic() < deadline:
         requests = simulator.find(key)
-        sent = requests[-1].bytes_sent if requests else 0
+        sent = requests[-1].events_sent if requests else 0
         if sent and sent == before:
             return sent
         before = sent
         time.sleep(0.4)
-    raise AssertionError(f"Qwen goes on sending, {before} bytes so far")
+    raise AssertionError(f"Qwen goes on sending, {before} events so far")

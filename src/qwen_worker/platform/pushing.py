@@ -90,7 +90,7 @@ class Pusher:
         "_is_over",
         "_let_on",
         "_outlet",
-        "_stopped",
+        "_stop",
         "_target",
         "_tokens",
     )
@@ -106,7 +106,7 @@ class Pusher:
         self._chunks: Any = js.Array.new()
         self._tokens: Any = js.Array.new()
         self._let_on: Any = None
-        self._stopped: asyncio.Future[None]
+        self._stop: Callable[[], object] = bool
 
     def begin(self, head: bytes) -> None:
         """Sends what the head becomes. Raises what `feed` raises."""
@@ -134,15 +134,21 @@ class Pusher:
         global _tick_proxy
         if _tick_proxy is None:
             _tick_proxy = create_proxy(_tick)
-        self._stopped = asyncio.get_running_loop().create_future()
+        stopped = asyncio.get_running_loop().create_future()
+
+        def stop(_: object = None) -> None:
+            if not stopped.done():
+                stopped.set_result(None)
+
+        self._stop = stop
         self._replace_tokens()
         piping = asyncio.ensure_future(self._pipe(body))
-        piping.add_done_callback(self._stop)
+        piping.add_done_callback(stop)
         key = id(self)
         _running[key] = self
         timer = setInterval(_tick_proxy, int(TRANSLATE_SECONDS * 1000), key)
         # Not for the pipe alone, which while the source is silent nothing ends.
-        await self._stopped
+        await stopped
         clearInterval(timer)
         del _running[key]
         self._take()
@@ -178,10 +184,6 @@ class Pusher:
             self._tokens.length = 1
         self._tokens.length = TOKENS
         return was_waiting
-
-    def _stop(self, _: object = None) -> None:
-        if not self._stopped.done():
-            self._stopped.set_result(None)
 
     def tick(self) -> None:
         """Called by the runtime's timer."""
