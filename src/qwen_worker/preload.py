@@ -33,7 +33,7 @@ import qwen_worker.credentials.failure
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
-import qwen_worker.platform.translation
+import qwen_worker.platform.pushing
 import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.bridged_chat
