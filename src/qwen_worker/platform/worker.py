@@ -20,11 +20,14 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
-from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
+from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
 """How long a body is read that nobody wants."""
+
+UNCOMPRESSED = {"accept-encoding": "identity"}
+"""A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
 
 _ISOLATE = Isolate()
 _latest_environment: "WorkerEnvironment | None" = None
@@ -259,7 +262,7 @@ class WorkerFetcher:
         timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
             "method": request.method,
-            "headers": request.headers,
+            "headers": request.headers if HAS_SDK else {**request.headers, **UNCOMPRESSED},
             "redirect": "manual",
             "signal": controller.signal,
         }
@@ -268,6 +271,7 @@ class WorkerFetcher:
         try:
             response = await fetch(request.url, js_object(options))
         except JsException as error:
+            clearTimeout(timer)
             raise _fetch_error(error) from None
         return WorkerResponse(response, controller, timer)
 
