@@ -119,10 +119,11 @@ class WorkerEnvironment:
 class WorkerRequest:
     """The client's request."""
 
-    __slots__ = ("_get_header", "_request", "method", "path")
+    __slots__ = ("_get_header", "_is_read", "_request", "method", "path")
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        self._is_read = False
         self._get_header = request.headers.get
         self.method: str = request.method
         self.path = _path_of(request.url)
@@ -137,13 +138,15 @@ class WorkerRequest:
             if int(declared) > limit_bytes:
                 raise ports.BodyTooLarge
             try:
-                return (await self._request.arrayBuffer()).to_bytes()  # type: ignore[no-any-return]
+                body: bytes = (await self._request.arrayBuffer()).to_bytes()
+                self._is_read = True
+                return body
             except JsException:
                 raise ports.BodyUnreadable from None
         return await self._read_undeclared(limit_bytes)
 
     async def discard_body(self) -> None:
-        if absent(self._request.body) or self._request.bodyUsed:
+        if self._is_read or absent(self._request.body):
             return
         options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
         with suppress(JsException):
@@ -161,11 +164,12 @@ class WorkerRequest:
                 chunk = step.value.to_bytes()
                 size += len(chunk)
                 if size > limit_bytes:
-                    await reader.cancel()
+                    reader.releaseLock()
                     raise ports.BodyTooLarge
                 chunks.append(chunk)
         except JsException:
             raise ports.BodyUnreadable from None
+        self._is_read = True
         return b"".join(chunks)
 
 
