@@ -148,6 +148,7 @@ class WorkerRequest:
     async def discard_body(self) -> None:
         if self._is_read or absent(self._request.body):
             return
+        self._is_read = True
         options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
         with suppress(JsException):
             await self._request.body.pipeTo(js.WritableStream.new(), options)

@@ -57,11 +57,7 @@ def parse_chat_request(raw: bytes, chat_of_responses: ChatOfResponses | None = N
         raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
     except JsonTextError as error:
         raise invalid_json(error) from None
-    if (
-        chat_of_responses is not None
-        and body.value("messages") is None
-        and body.value("input") is not None
-    ):
+    if chat_of_responses is not None and body.value("messages") is None and body.value("input") is not None:
         return parse_chat_request(chat_of_responses(raw))
     _check_messages(body)
     for name, member in body.members.items():

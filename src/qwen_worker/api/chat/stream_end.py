@@ -42,7 +42,11 @@ def end_of_stream(
     usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
     # What follows an error (the usage, say) does not make it undone.
     failed, reported = next(
-        ((data, error) for event, data in reversed(events) if (error := event_error(event, data)) is not None),
+        (
+            (data, error)
+            for event, data in reversed(events)
+            if (error := event_error(event, data)) is not None
+        ),
         (None, None),
     )
 
