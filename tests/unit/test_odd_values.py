@@ -1,6 +1,7 @@
 """Any JSON value in any field of what an upstream sends: no bug of ours shows, and a stream ends well."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -166,10 +167,8 @@ def test_any_field_may_hold_any_of_these_values(kind: str, place: tuple[Any, ...
 @settings(max_examples=60, deadline=None)
 def test_any_two_fields_may_hold_any_values(kind: str, place: Any, other: Any, odd: Any, more: Any) -> None:
     value = with_value(FULL, place, odd)
-    try:
+    with suppress(KeyError, IndexError, TypeError):  # the first one may have replaced what is around it
         value = with_value(value, other, more)
-    except (KeyError, IndexError, TypeError):
-        pass
     check_everywhere(kind, value)
 
 

@@ -41,7 +41,7 @@ HEADERS = (
     *("location", "www-authenticate", "server", "set-cookie", "x-hush", "content-type", "via"),
 )
 FIELDS = ("message", "code", "type", "param", "request_id", "status", "detail", "error_description", "x")
-STATUSES = (200, 400, 401, 403, 404, 405, 413, 422, 429, 500, 502, 503, 504, 302)
+STATUSES = (200, 302, 400, 401, 403, 404, 405, 413, 429, 500, 504)
 
 
 def envelope(form: str, field: str, word: str) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def test_no_body_of_an_error_tells_a_secret(path: str, stream: bool) -> None:
     async def run() -> None:
         cases = [
             *((API_KEY, status) for status in STATUSES),
-            *((secret, status) for secret in SECRETS for status in (200, 400, 401)),
+            *((secret, status) for secret in SECRETS for status in (200, 400)),
         ]
         for (secret, status), (place, make) in itertools.product(cases, BODIES.items()):
             for word in spellings(secret)[: 4 if (secret, status) == (API_KEY, 400) else 1]:

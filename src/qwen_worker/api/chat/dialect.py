@@ -52,6 +52,7 @@ class ChatDialect:
             and b'"choices":[{' in first
             and b'"error' not in first
             and b'"finish_reason":""' not in first
+            and b'"tool_calls":[' not in first
             and b"\n" not in first
             and b"\r" not in first
         )

@@ -1,4 +1,4 @@
-"""A Responses body that was posted to /v1/chat/completions, as Cursor does it (apis-on-the-wire, section 2.3).
+"""A Responses body that was posted to /v1/chat/completions, as Cursor does it (apis-on-the-wire 2.3).
 
 Such a client reads chat completions, so its request becomes one; the answer needs no translation.
 """
