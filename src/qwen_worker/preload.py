@@ -22,6 +22,7 @@ import qwen_worker.api.messages.handler
 import qwen_worker.api.messages.native
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native
+import qwen_worker.api.responses.posted_to_chat
 import qwen_worker.config.aliases
 import qwen_worker.config.base_url
 import qwen_worker.config.descriptions
