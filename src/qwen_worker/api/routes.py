@@ -32,9 +32,9 @@ async def _chat_completions(context: Context) -> None:
 
 
 def _chat_of_responses(raw: bytes) -> bytes:
-    from qwen_worker.api.responses.as_chat import chat_body
+    from qwen_worker.api.responses.posted_to_chat import chat_of_responses
 
-    return chat_body(raw)
+    return chat_of_responses(raw)
 
 
 async def _create_response(context: Context) -> None:
