@@ -43,9 +43,9 @@ def end_of_stream(
     # What follows an error (the usage, say) does not make it undone.
     failed, reported = next(
         (
-            (data, error)
+            (data, found)
             for event, data in reversed(events)
-            if (error := event_error(event, data)) is not None
+            if (found := event_error(event, data)) is not None
         ),
         (None, None),
     )
