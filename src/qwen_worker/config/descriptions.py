@@ -22,6 +22,7 @@ from qwen_worker.config.members import (
     models_of,
     read_variable,
     remarks_on,
+    way_of,
 )
 from qwen_worker.fingerprint import fingerprint
 
@@ -109,6 +110,8 @@ class _Reader:
             self._priority(variable, kind, item, members),
             models_of(members),
             base_url,
+            responses=way_of(members, "responses") or "bridged",
+            messages=way_of(members, "messages"),
         )
         if kind == "oauth":
             login = oauth_token_from(value)
