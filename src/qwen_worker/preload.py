@@ -29,9 +29,11 @@ import qwen_worker.config.pasted
 import qwen_worker.config.pasted_json
 import qwen_worker.config.pasted_list
 import qwen_worker.credentials.description
+import qwen_worker.credentials.failure
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
+import qwen_worker.json_guard
 import qwen_worker.platform.translation
 import qwen_worker.sse
 import qwen_worker.streams.translated

@@ -69,9 +69,7 @@ class ServingIsolate(Isolate):
                 said = False
             elif description["source"] == "memory" and token is account.source.stage is not self._checked:
                 self._checked = token
-                if not any(
-                    f'"{token.refresh_token}"' in value for value in self._world.namespace.every_value()
-                ):
+                if f'"{token.refresh_token}"' not in " ".join(self._world.namespace.every_value()):
                     self._world.report.unsaved_in_truth.append(str(token.refresh_token))
         return said
 

@@ -286,14 +286,10 @@ def test_unknown_model(gateway: Gateway) -> None:
 
 
 def test_too_large(start_worker: Any, simulator: QwenSimulator) -> None:
-    worker = start_worker({"REQUEST_BODY_LIMIT_BYTES": "1000"})
-    with Anthropic(base_url=worker.base_url, api_key=CLIENT_KEY, max_retries=0) as client:
-        with pytest.raises(anthropic.APIStatusError) as raised:
-            client.messages.create(
-                model=MODEL, max_tokens=1, messages=[{"role": "user", "content": "a" * 2000}]
-            )
-    assert raised.value.status_code == 413
-    assert raised.value.body["error"]["type"] == "request_too_large"  # type: ignore[index]
+    gateway = Gateway("portal", simulator, start_worker({"REQUEST_BODY_LIMIT_BYTES": "1000"}))
+    with gateway.client, pytest.raises(anthropic.RequestTooLargeError) as raised:
+        gateway.create(system="a" * 2000)
+    assert raised.value.type == "request_too_large"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -40,9 +40,15 @@ STREAM_HEADERS = {
 
 
 async def proxy(call: Call, context: Context) -> None:
-    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can."""
+    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
+
+    The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
+    the arguments of their call, and have no name for it.
+    """
     journey = _Journey(call, context)
-    if call.stream:
+    is_stream = call.stream
+    del call
+    if is_stream:
         await journey.stream()
     else:
         await journey.whole()
@@ -52,7 +58,8 @@ class _Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
-        self._call = call
+        self._model = call.model
+        self._dialect = call.dialect
         self._context = context
         self._clock = context.runtime.clock
         self._idle_seconds = context.settings.idle_timeout_seconds
@@ -72,15 +79,20 @@ class _Journey:
     async def _open(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._call.model)
-        if pool.record is None:
-            account, model = serving[0]
-            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
-        else:
-            from qwen_worker.accounts.failover import Failover
+        serving = pool.serving(self._model)
+        try:
+            if pool.record is None:
+                account, model = serving[0]
+                opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+            else:
+                from qwen_worker.accounts.failover import Failover
 
-            opened = await Failover(exchange, serving, pool.record).open()
-        exchange.forget_bodies()
+                opened = await Failover(exchange, serving, pool.record).open()
+        except ProxyError as error:
+            if exchange.call.explain is not None:
+                exchange.call.explain(error)
+            raise
+        exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
         return opened
@@ -143,7 +155,7 @@ class _Journey:
     def _keep_alive(self) -> KeepAlive:
         return KeepAlive(
             lambda pipe: self._context.respond(_stream_response(pipe, {})),
-            keep_alive=self._call.dialect.keep_alive,
+            keep_alive=self._dialect.keep_alive,
             open_pipe=self._context.runtime.open_pipe,
             keep_alive_seconds=self._context.settings.keep_alive_seconds,
             clock=self._clock,
@@ -193,7 +205,7 @@ class _Journey:
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
-        await write_last(pipe, self._call.dialect.error_ending(error))
+        await write_last(pipe, self._dialect.error_ending(error))
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
@@ -205,7 +217,7 @@ class _Journey:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._call.dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
             with suppress(StreamBroken):
                 await write_last(pipe, ending)
         pipe.close()
@@ -221,7 +233,7 @@ class _Journey:
         write = self._log.info if error is None else self._log.warning
         write(
             event,
-            model=self._call.model or self._context.settings.default_model,
+            model=self._model or self._context.settings.default_model,
             usage=completion.usage,
             finish_reason=completion.finish_reason,
             bytes=size_bytes,

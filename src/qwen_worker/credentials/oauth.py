@@ -1,9 +1,9 @@
 """The token endpoint's protocol: what a refresh sends, and what each answer means.
 
 Facts as the official Qwen Code CLI has them: `POST {host}/api/v1/oauth2/token`, a form-encoded body, a JSON
-answer `{access_token, token_type, refresh_token?, resource_url?, expires_in?}`. The refresh token rotates and
-the spent one is dead. A dead one is a 400 or 401 with an OAuth error; 429, 5xx and pages of HTML (a firewall,
-with any status) pass.
+answer `{access_token, token_type, refresh_token?, resource_url?, expires_in?}`. Each answer brings a new
+refresh token, and the one that was sent works no more. The endpoint answers a dead one with 400 or 401 and an
+OAuth error; 429, 5xx and pages of HTML (from a firewall, with any status) are faults that pass.
 """
 
 import math
@@ -86,7 +86,7 @@ def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken
     `retry_after` is the header's value; only its form in seconds is understood. `now_ms` is the time of the
     request, so that the new expiry errs on the early side.
     """
-    answer = parse_object(body)
+    answer = parse_object(body, allows_nan=True)  # whatever else is in it, a token must not be lost
     if answer is None:
         return PassingFault(f"HTTP {status} without a JSON object", _seconds(retry_after))
     error = answer.get("error")

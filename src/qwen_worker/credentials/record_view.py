@@ -1,4 +1,4 @@
-"""What an isolate has seen of an account's record in KV."""
+"""What an isolate has learnt of an account's record in KV."""
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.store import StoredLogin
@@ -66,7 +66,7 @@ class RecordView:
             self.foreign = None
 
     def note_written(self) -> None:
-        """Notes that this isolate has written the record."""
+        """The record was written by this isolate."""
         self.is_ours = self._lineage is not None
 
     def note_former_read(self) -> None:

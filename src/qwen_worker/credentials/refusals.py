@@ -24,7 +24,10 @@ class Refusal(NamedTuple):
 
 
 class Refusals:
-    """The refusals of one account, by the fingerprint of the refresh token; written by its methods only."""
+    """The refusals of one account, by the fingerprint of the refresh token.
+
+    Only its own methods write them.
+    """
 
     __slots__ = ("_by_spent",)
 

@@ -13,9 +13,10 @@ from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
 from qwen_worker.credentials.job import Job
 from qwen_worker.credentials.kv_look import KvLook
+from qwen_worker.credentials.refresh_attempts import refresh_with_retries
+from qwen_worker.credentials.refusal_verdict import PENDING_RETRY_MS, doubt, judge
 from qwen_worker.credentials.saver import Saver
 from qwen_worker.fingerprint import fingerprint
-from qwen_worker.platform.ports import StoreError
 
 LEASE_MS = oauth.TOKEN_TIMEOUT_MS + 3_000
 """A job that has shown no progress for so long has died with its request."""
@@ -23,18 +24,8 @@ LEASE_MS = oauth.TOKEN_TIMEOUT_MS + 3_000
 MAX_STEPS = 12
 """How many tokens a job looks at at most, from a spent one to its successor and so on."""
 
-REFRESH_ATTEMPTS = 3
-REFRESH_BUDGET_MS = 10_000
-"""No further attempt of a job starts later than this; background work has some 30 s in all."""
-
 UNREADABLE_DELAYS_SECONDS = (0.5, 1.0, 2.0)
 """Pauses before the configured refresh token, most likely long spent, is sent because KV cannot be read."""
-
-SETTLE_SECONDS = 2.0
-"""After a refusal: time for the isolate that has won the race to write what it got."""
-CONFIRM_MS = 75_000
-"""A refusal is final when KV, stale for up to 60 s, has not shown another login for so long."""
-PENDING_RETRY_MS = 4_000
 
 FRESH_MS = 60_000
 """A token refused by the API within this time of its issue was not refused for its age."""
@@ -91,8 +82,8 @@ class Renewal:
 
     async def _renew(self) -> None:
         state = self._state
-        unsaved = state.unsaved.pending
-        if unsaved is not None and unsaved.token != state.held.token:
+        unsaved, held = state.unsaved.pending, state.held.token
+        if unsaved is not None and unsaved.token != held and not _is_later(held, unsaved.token):
             self._job.adopt(unsaved.token, "memory")  # its job has died before it could
         if self._need.until == "looked":
             await self._look.look()
@@ -125,7 +116,7 @@ class Renewal:
         if refusal is not None and now < refusal.probe_at_ms:
             if await self._look.find_other(spent, token):
                 return True
-            await self._judge(spent, token)
+            await judge(self._job, spent, token)
             return False
         if token.access_token == self._need.unwanted and _is_fresh(token, now):
             pause_ms = state.discontinued.note(now)
@@ -133,7 +124,7 @@ class Renewal:
             return False
         if is_configured and await self._finds_kv_readable():
             return True
-        outcome = await self._refresh(token)
+        outcome = await refresh_with_retries(self._job, token, self._extend)
         if isinstance(outcome, oauth.Refreshed):
             await self._keep(outcome.token, token, spent)
             return False
@@ -145,7 +136,8 @@ class Renewal:
             )
             self._log.warning("refresh failed in passing", reason=outcome.reason, retry_in_ms=pause_ms)
             return False
-        await self._doubt(outcome, spent)
+        self._extend()
+        await doubt(self._job, self._look, outcome, spent)
         return True
 
     async def _finds_kv_readable(self) -> bool:
@@ -158,25 +150,6 @@ class Renewal:
             await self._look.look()
         return not record.is_unreadable
 
-    async def _refresh(self, token: OAuthToken) -> oauth.Outcome:
-        """Refreshes, and tries again within bounds while the endpoint's fault is a passing one."""
-        clock, runtime = self._clock, self._job.runtime
-        started_ms = clock.now_ms()
-        attempt = 1
-        while True:
-            now = clock.now_ms()
-            self._extend(now)
-            self._log.info("refreshing the token", attempt=attempt)
-            outcome = await oauth.refresh(runtime.fetcher, self._job.settings.oauth_base_url, token, now)
-            if not isinstance(outcome, oauth.PassingFault) or attempt == REFRESH_ATTEMPTS:
-                return outcome
-            delay = max(outcome.retry_after_seconds or 0.0, 2.0 ** (attempt - 2) * (0.5 + runtime.random()))
-            if clock.now_ms() + delay * 1000 > started_ms + REFRESH_BUDGET_MS:
-                return outcome
-            self._log.info("refresh failed in passing", reason=outcome.reason, retry_in_ms=int(delay * 1000))
-            await clock.sleep(delay)
-            attempt += 1
-
     async def _keep(self, token: OAuthToken, old: OAuthToken, spent: str) -> None:
         """Has the new token written, then used. The old one's refresh token has the fingerprint `spent`."""
         state, now = self._state, self._clock.now_ms()
@@ -184,58 +157,24 @@ class Renewal:
         state.refreshes.note("ok", now)
         self._log.info("token refreshed", expires_in_seconds=lifetime_ms // 1000)
         state.refusals.forget(spent)
-        self._extend(now)
+        self._extend()
         await self._saver.keep(token, spent)
         held = state.held.token
-        if held is not None and held != old and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0):
+        if held != old and _is_later(held, token):
             return  # while this was written, another job has refreshed this very token
         self._job.adopt(token, "memory")
         if not token.is_valid(self._clock.now_ms()):
             self._log.error("refreshed token is not usable", expires_in_seconds=lifetime_ms // 1000)
             state.refreshes.pause_until(now + PENDING_RETRY_MS)
 
-    async def _doubt(self, refused: oauth.Refused, spent: str) -> None:
-        """Remembers a refusal, and looks whether another isolate's refresh is the reason for it."""
-        self._log.warning(
-            "refresh refused", reason=refused.reason, consequence="looking for another login in KV"
-        )
-        now = self._clock.now_ms()
-        self._state.refusals.note(spent, refused.reason, now)
-        self._extend(now)
-        await self._clock.sleep(SETTLE_SECONDS)
-        await self._look.look()
-
-    async def _judge(self, spent: str, token: OAuthToken) -> None:
-        """Decides whether a refusal is final, or whether KV could still be hiding another isolate's login.
-
-        The configured login, never rotated, is not waited for: another isolate can have spent it only if this
-        is the very first refresh since it was configured, and a dead one should say so at once. Should it be
-        wrong, every later request looks into KV again.
-        """
-        state, store, now = self._state, self._job.store, self._clock.now_ms()
-        refusal = state.refusals.get(spent)
-        if refusal is None or refusal.final:
-            return
-        if store is not None:
-            rotated = token != self._job.settings.login
-            if state.record.is_unreadable or (rotated and now < refusal.since_ms + CONFIRM_MS):
-                state.refreshes.pause_until(now + PENDING_RETRY_MS)
-                return
-        self._log.error(
-            "login rejected",
-            reason=refusal.reason,
-            action="set QWEN_CLI_AUTH to a new oauth_creds.json, or QWEN_API_KEY",
-        )
-        state.refusals.confirm(spent)
-        if store is not None:
-            try:
-                await store.write_rejection(spent)
-            except StoreError as error:
-                self._log.warning("KV failed", operation="write", error=str(error))
-
-    def _extend(self, now: int) -> None:
+    def _extend(self) -> None:
         """Shows that the job is alive."""
-        self._state.job.extend(self._number, now + LEASE_MS)
+        self._state.job.extend(self._number, self._clock.now_ms() + LEASE_MS)
+
+
+def _is_later(held: OAuthToken | None, token: OAuthToken) -> bool:
+    """Whether the held token comes of a later refresh."""
+    return held is not None and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0)
 
 
 def _is_fresh(token: OAuthToken, now: int) -> bool:

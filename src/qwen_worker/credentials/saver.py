@@ -82,6 +82,9 @@ class Saver:
 
     async def _is_outdated(self, token: OAuthToken, store: LoginStore) -> bool:
         """Whether KV holds this token or a newer one already, or a login that is not ours to overwrite."""
+        held = self._state.held
+        if held.source == "kv" and held.token is not None and held.token.is_newer_than(token):
+            return True
         try:
             stored = await store.read()
         except (StoreError, CorruptRecord):

@@ -1,4 +1,4 @@
-"""What all kinds of accounts can do, as a Protocol. Only type checkers import this module."""
+"""What the credentials of every kind of account can do, as a Protocol for type checkers alone."""
 
 from typing import Any, Protocol
 

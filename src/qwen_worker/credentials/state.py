@@ -45,7 +45,7 @@ class AccountState:
         self.refusals = Refusals()
         self.discontinued = Discontinuation()
         self.job = Lease()
-        """Who gets a good token. Its purpose is the access token that the API has refused, if any."""
+        """Held by the renewal at work. Its purpose: the access token that the API has refused, if any."""
         self.attention_at_ms = FOREVER_MS
         """From when on a request has to start work in the background."""
 

@@ -89,9 +89,10 @@ class Exchange:
             prepared = self._prepared[target] = self.call.prepare(target)
         return prepared
 
-    def forget_bodies(self) -> None:
-        """Gives the memory of the requests' bodies back: nothing will be sent again."""
+    def forget_request(self) -> None:
+        """Gives the memory of the request back, for as long as a stream lasts: nothing is sent again."""
         self._prepared.clear()
+        del self.call
 
 
 class Opened(NamedTuple):
@@ -100,6 +101,7 @@ class Opened(NamedTuple):
     account: str
     """The label of the account that gave it."""
     prepared: Prepared
+    """What was sent, without its body."""
     answer: InboundResponse
     content: "StreamStart | WholeAnswer"
     """A StreamStart if the call asks for a stream."""
@@ -229,13 +231,13 @@ async def _attempt(
             answer.end_timeout()  # from here on the idle time-out bounds it
             exchange.connection.opened(answer)
             start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
-            return Opened(account.label, prepared, answer, start)
+            return Opened(account.label, prepared._replace(body=b""), answer, start)
         if not is_stream and 200 <= answer.status < 300:
             from qwen_worker.upstream.whole_answer import read_whole_answer
 
             whole = await read_whole_answer(answer, prepared.dialect, errors)
             answer.end_timeout()
-            return Opened(account.label, prepared, answer, whole)
+            return Opened(account.label, prepared._replace(body=b""), answer, whole)
         body = await answer.text()
         answer.end_timeout()
     except FetchTimeout:

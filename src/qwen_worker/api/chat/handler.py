@@ -18,22 +18,26 @@ PATH = "/chat/completions"
 
 async def chat_completions(context: Context) -> None:
     """Checks the body, sends it to Qwen and passes the answer on."""
-    request = parse_chat_request(await read_body(context))
+    await proxy(_call(await read_body(context), context), context)
+
+
+def _call(raw: bytes, context: Context) -> Call:
+    """What the body asks for. Raises InvalidRequest."""
+    request = parse_chat_request(raw)
     context.log.debug("new chat completion request", stream=request.stream, model=request.model)
     dialect = ChatDialect(include_usage=request.include_usage)
-    call = Call(
+    return Call(
         request.model,
         request.stream,
         conversation_key(request.body),
         dialect,
         partial(_prepare, request, dialect, context.errors),
     )
-    await proxy(call, context)
 
 
 def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, target: Target) -> Prepared:
     """The request as one host takes it. Raises InvalidRequest."""
-    repairer = partial(_repairer, request, errors)
+    repairer = partial(_repairer, request.include_usage, errors)
     translator = repairer() if request.stream and _needs_repair(request, target) else None
     return Prepared(
         f"{target.base_url}{PATH}",
@@ -54,7 +58,7 @@ def _needs_repair(request: ChatRequest, target: Target) -> bool:
     return (body.value("n") or 1) > 1 or (target.family == "other" and bool(body.value("tools")))
 
 
-def _repairer(request: ChatRequest, errors: ErrorReader) -> Translator:
+def _repairer(include_usage: bool, errors: ErrorReader) -> Translator:
     from qwen_worker.api.chat.repair import StreamRepairer
 
-    return StreamRepairer(include_usage=request.include_usage, event_error=errors.in_event)
+    return StreamRepairer(include_usage=include_usage, event_error=errors.in_event)

@@ -1,6 +1,6 @@
 """A whole chat completion as a whole message (apis-on-the-wire 4)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
@@ -21,9 +21,9 @@ def message_from(
     message_id: str,
     model: str,
     stop_sequences: tuple[str, ...],
-    input_tokens: Callable[[], int],
+    input_tokens: int,
 ) -> dict[str, Any]:
-    """The message. `model` is the name that was asked for, `input_tokens` estimates the prompt, if
+    """The message. `model` is the name that was asked for, `input_tokens` our estimate of the prompt, used if
     the host does not tell.
 
     Blocks come in Anthropic's order: thinking, text, calls. Whatever the completion lacks is left out, and

@@ -47,7 +47,7 @@ async def _counted_by_host(request: MessagesRequest, context: Context) -> int | 
         model,
         stream=False,
         affinity_key=0,
-        dialect=_CountDialect(context.request_id, lambda: 0),
+        dialect=_CountDialect(context.request_id),
         prepare=lambda target: _prepared(request, target, context),
     )
     exchange = Exchange(
@@ -87,7 +87,7 @@ def _prepared(request: MessagesRequest, target: Target, context: Context) -> Pre
     return Prepared(
         f"{base_url}/messages/count_tokens",
         native_body(request, model=target.model, facts=thinking_facts(facts_of(target.model))),
-        _CountDialect(context.request_id, lambda: 0),
+        _CountDialect(context.request_id),
         headers=version_header(context),
     )
 

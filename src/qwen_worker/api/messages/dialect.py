@@ -1,9 +1,8 @@
 """Anthropic's Messages as a wire format."""
 
-from collections.abc import Callable
 from typing import Any
 
-from qwen_worker.api.messages.errors import error_body, error_event, too_long
+from qwen_worker.api.messages.errors import error_body, error_event
 from qwen_worker.api.messages.stream import PING
 from qwen_worker.dialect import Completion, EventError, Relaying, StreamEnd
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated, UpstreamBlocked
@@ -16,29 +15,19 @@ _LAST_EVENTS_BYTES = 4096
 
 
 class MessagesDialect:
-    """Implements `dialect.Dialect`. `request_id` is this gateway's, which error bodies repeat; `input_tokens`
-    estimates the prompt, which is told if it was too long.
-    """
+    """Implements `dialect.Dialect`. `request_id` is this gateway's, which error bodies repeat."""
 
-    __slots__ = ("_input_tokens", "_request_id")
+    __slots__ = ("_request_id",)
 
-    def __init__(self, request_id: str, input_tokens: Callable[[], int]) -> None:
+    def __init__(self, request_id: str) -> None:
         self._request_id = request_id
-        self._input_tokens = input_tokens
-
-    def explain(self, error: ProxyError) -> None:
-        """Makes an error about a prompt that is too long tell how long it is."""
-        if error.code == "context_length_exceeded":
-            error.message = too_long(error.message, self._input_tokens())
 
     def error_body(self, error: ProxyError, request_id: str) -> str:
         """Anthropic's envelope."""
-        self.explain(error)
         return error_body(error, request_id)
 
     def error_ending(self, error: ProxyError) -> bytes:
         """An `error` event: nothing follows it."""
-        self.explain(error)
         return error_event(error, self._request_id)
 
     def keep_alive(self) -> bytes:

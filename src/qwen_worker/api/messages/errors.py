@@ -21,6 +21,8 @@ _TYPES = {
 }
 """Anthropic's error types by HTTP status; every other status is an `api_error`."""
 
+_TOO_LONG = "prompt is too long:"
+
 _longest_input = re.compile(r"maximum context length is (\d+)|\[\d+, *(\d+)\]|> (\d+) maximum").search
 _input_length = re.compile(r"(?:resulted in|requested|is too long:) (\d+)").search
 
@@ -64,8 +66,8 @@ def too_long(message: str, prompt_tokens: int = 0) -> str:
     """
     longest = _longest_input(message)
     if longest is None:
-        return f"prompt is too long: {message}"
+        return message if message.startswith(_TOO_LONG) else f"{_TOO_LONG} {message}"
     maximum = int(longest[longest.lastindex or 0])
     told = _input_length(message)
     tokens = int(told[1]) if told is not None else prompt_tokens
-    return f"prompt is too long: {max(tokens, maximum + 1)} tokens > {maximum} maximum"
+    return f"{_TOO_LONG} {max(tokens, maximum + 1)} tokens > {maximum} maximum"

@@ -11,12 +11,13 @@ from qwen_worker.api.chat.dialect import ChatDialect
 from qwen_worker.api.context import Context
 from qwen_worker.api.messages.count_tokens import estimate_input_tokens
 from qwen_worker.api.messages.dialect import MessagesDialect
+from qwen_worker.api.messages.errors import too_long
 from qwen_worker.api.messages.model_name import model_for
 from qwen_worker.api.messages.request import Array, MessagesRequest, parse_messages_request
 from qwen_worker.api.messages.stream import AnswerFacts, MessagesStream
 from qwen_worker.api.messages.thinking import ModelFacts, thinking_facts
 from qwen_worker.api.proxy import proxy
-from qwen_worker.errors import InvalidRequest
+from qwen_worker.errors import ProxyError
 from qwen_worker.models import facts_of
 from qwen_worker.upstream.call import Call, Prepared, Target
 from qwen_worker.upstream.hosts import messages_base_url
@@ -29,17 +30,19 @@ ANTHROPIC_VERSION = "2023-06-01"
 
 async def create_message(context: Context) -> None:
     """Sends the request to a host that speaks Messages, or through chat completions to any other."""
-    request = parse_messages_request(await read_body(context))
+    await proxy(_call(await read_body(context), context), context)
+
+
+def _call(raw: bytes, context: Context) -> Call:
+    """What the body asks for. Raises InvalidRequest."""
+    request = parse_messages_request(raw)
     settings = context.settings
     model = model_for(request.model, aliases=settings.model_aliases, default=settings.default_model)
     context.log.debug("new message request", stream=request.stream, model=model)
     message = _Message(request, model, context)
-    call = Call(model, request.stream, _affinity_key(request), message.dialect, message.prepare)
-    try:
-        await proxy(call, context)
-    except InvalidRequest as error:
-        message.dialect.explain(error)
-        raise
+    return Call(
+        model, request.stream, _affinity_key(request), message.dialect, message.prepare, message.explain
+    )
 
 
 class _Message:
@@ -49,11 +52,12 @@ class _Message:
         self._request = request
         self._context = context
         self._asked_model = request.model or model
-        self.dialect = MessagesDialect(context.request_id, self._input_tokens)
+        self.dialect = MessagesDialect(context.request_id)
 
-    def _input_tokens(self) -> int:
-        """Our estimate of the prompt's tokens."""
-        return estimate_input_tokens(self._request.body())
+    def explain(self, error: ProxyError) -> None:
+        """Makes an error about a prompt that is too long tell how long it is."""
+        if error.code == "context_length_exceeded":
+            error.message = too_long(error.message, estimate_input_tokens(self._request.body()))
 
     def prepare(self, target: Target) -> Prepared:
         """The request as one host takes it. Raises InvalidRequest."""
@@ -92,7 +96,7 @@ class _Message:
                 request_id=self._context.request_id,
                 model=self._asked_model,
                 stop_sequences=self._request.stop_sequences,
-                input_tokens=partial(estimate_input_tokens, body),
+                input_tokens=estimate_input_tokens(body),
             ),
             event_error=self._context.errors.in_event,
         )

@@ -7,7 +7,6 @@ with a `ping` while the host is silent, and an `error` event in place of the end
 """
 
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.api.messages.answer import message_from, reasoning_of
@@ -36,8 +35,8 @@ class AnswerFacts(NamedTuple):
     model: str
     """The model as the client named it."""
     stop_sequences: tuple[str, ...]
-    input_tokens: Callable[[], int]
-    """Estimates the prompt's tokens, for as long as the host does not tell."""
+    input_tokens: int
+    """Our estimate of the prompt's tokens, until the host tells."""
 
 
 class MessagesStream:

@@ -5,14 +5,12 @@ completion's `prompt_tokens` is all of it (apis-on-the-wire 3.2). DashScope tell
 explicit cache in `prompt_tokens_details.cache_creation_input_tokens`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 
-def usage_of(
-    usage: Mapping[str, Any] | None, *, input_tokens: Callable[[], int], output_tokens: int
-) -> dict[str, int]:
-    """Usage as Anthropic tells it. `input_tokens` and `output_tokens` estimate what the host did not tell."""
+def usage_of(usage: Mapping[str, Any] | None, *, input_tokens: int, output_tokens: int) -> dict[str, int]:
+    """Usage as Anthropic tells it. The two numbers are estimates, for what the host did not tell."""
     told = usage if usage is not None else {}
     prompt = _count(told.get("prompt_tokens"))
     details = told.get("prompt_tokens_details")
@@ -21,7 +19,7 @@ def usage_of(
     created = _count(details.get("cache_creation_input_tokens")) or 0
     completion = _count(told.get("completion_tokens"))
     return {
-        "input_tokens": input_tokens() if prompt is None else max(0, prompt - cached - created),
+        "input_tokens": input_tokens if prompt is None else max(0, prompt - cached - created),
         "cache_creation_input_tokens": created,
         "cache_read_input_tokens": cached,
         "output_tokens": output_tokens if completion is None else completion,

@@ -23,9 +23,12 @@ CHAT = ChatDialect(include_usage=True)
 
 async def create_response(context: Context) -> None:
     """Translates the request into chat completions and the answer back; natively where that is configured."""
-    raw = await read_body(context)
-    body = json_body(raw)
-    request = to_chat(body)
+    await proxy(_call(await read_body(context), context), context)
+
+
+def _call(raw: bytes, context: Context) -> Call:
+    """What the body asks for. Raises InvalidRequest."""
+    request = to_chat(json_body(raw))
     log = context.log
     log.debug("new response request", stream=request.stream, model=request.model)
     if request.ignored:
@@ -39,14 +42,13 @@ async def create_response(context: Context) -> None:
     )
     dialect = ResponsesDialect(translator)
     chat = bridged_body(_streamed(request))
-    call = Call(
+    return Call(
         request.model,
         request.stream,
         _affinity_key(request, chat),
         dialect,
         partial(_prepare, raw, request, chat, dialect, translator),
     )
-    await proxy(call, context)
 
 
 def _streamed(request: Translated) -> dict[str, object]:

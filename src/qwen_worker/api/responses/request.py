@@ -7,6 +7,7 @@ from qwen_worker.api.responses.input_items import check_input_is_there, read_inp
 from qwen_worker.api.responses.parameters import chat_parameters, check, echo
 from qwen_worker.api.responses.tools import Tools, choose_tools, convert_tools
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.validation import model_name
 
 
 class Asked(NamedTuple):
@@ -61,7 +62,7 @@ def to_chat(body: dict[str, Any]) -> Translated:
     return Translated(
         chat=chat,
         asked=Asked(tools, echo(body), body.get("store") is not False),
-        model=body.get("model"),
+        model=model_name(body["model"]) if body.get("model") is not None else None,
         stream=body.get("stream") is True,
         prompt_cache_key=body.get("prompt_cache_key") or None,
         ignored=(*dict.fromkeys(tools.ignored + ignored_items),),

@@ -41,6 +41,10 @@ class _Call:
         self.arguments: list[str] = []
         self.growing: _Growing | None = None
 
+    def is_other(self, host_id: str) -> bool:
+        """Whether this id of the host's is the id of another call."""
+        return bool(host_id and self.host_id and host_id != self.host_id)
+
 
 class StreamOutput:
     """Takes deltas, adds events."""
@@ -53,7 +57,8 @@ class StreamOutput:
         self._done: list[str] = []
         self._count = 0
         self._calls: dict[int, _Call] = {}
-        self._last_call: _Call | None = None
+        self._all_calls: list[_Call] = []
+        """The calls; the one that the host spoke of last is last."""
         self._call_ids: set[str] = set()
         self.texts: dict[str, str] = {}
         """The texts of the messages and of the reasoning that are closed, by the ids of their items."""
@@ -172,20 +177,26 @@ class StreamOutput:
     def _call_of(self, delta: dict[str, Any], name: str) -> _Call:
         """The call that a delta belongs to.
 
-        Told by the index. Some hosts give none, or the same to all: then a new id with a name is a new call.
-        Qwen repeats the id as "" in later deltas.
+        Told by the index. Some hosts give none: then by the id, and what has none belongs to the last call.
+        Some give the same to all: then a new id with a name is a new call. Qwen repeats the id as "".
         """
         index, call_id = delta.get("index"), delta.get("id")
         call_id = call_id if isinstance(call_id, str) else ""
-        known = self._calls.get(index) if isinstance(index, int) else self._last_call
-        if known is not None and call_id and known.host_id and call_id != known.host_id:
-            is_other = not isinstance(index, int) or (name and known.growing is not None)
-            known = None if is_other else known
+        if isinstance(index, int):
+            known = self._calls.get(index)
+            if known is not None and known.growing is not None and name and known.is_other(call_id):
+                known = None
+        elif call_id:
+            known = next((call for call in self._all_calls if call.host_id == call_id), None)
+        else:
+            known = self._all_calls[-1] if self._all_calls else None
         if known is None:
             known = _Call(call_id, self._free_call_id(call_id))
+        else:
+            self._all_calls.remove(known)
+        self._all_calls.append(known)
         if isinstance(index, int):
             self._calls[index] = known
-        self._last_call = known
         return known
 
     def _free_call_id(self, call_id: str) -> str:

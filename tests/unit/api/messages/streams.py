@@ -12,7 +12,7 @@ from tests.support.messages_grammar import StreamedMessage, read_messages_stream
 USAGE = {"prompt_tokens": 100, "completion_tokens": 7, "prompt_tokens_details": {"cached_tokens": 60}}
 
 FACTS = AnswerFacts(
-    message_id="msg_1", request_id="req_1", model="claude-test", stop_sequences=(), input_tokens=lambda: 42
+    message_id="msg_1", request_id="req_1", model="claude-test", stop_sequences=(), input_tokens=42
 )
 
 

@@ -77,7 +77,7 @@ def test_6_the_second_tool_gets_no_input_and_the_first_gets_both() -> None:
 
 def test_7_the_context_display_stays_at_0() -> None:
     """CLIProxyAPI issue 1700, claude-code-router issue 807: no usage at the start, and none at the end."""
-    stream = translator(input_tokens=lambda: 1234)
+    stream = translator(input_tokens=1234)
     start = stream.feed(encoded([chunk({"content": "a"})], done=False))
     assert json.loads(start.split(b"data: ")[1].split(b"\n")[0])["message"]["usage"]["input_tokens"] == 1234
 
