@@ -1,4 +1,5 @@
-"""Installs the clients into .venv-clients and tests/clients/node, as `make test-clients` does first.
+"""Installs the clients into .venv-clients and the Node projects of tests/clients: `make test-clients` begins
+with it.
 
 As tools/setup_environment.py it runs on the system's Python, with nothing but the standard library.
 """
@@ -24,14 +25,15 @@ CLIENTS = ROOT / "tests" / "clients"
 REQUIREMENTS = CLIENTS / "requirements.txt"
 REQUIREMENTS_ALONE = CLIENTS / "requirements-alone.txt"
 """Packages that are installed without their dependencies."""
-NODE_PROJECT = CLIENTS / "node"
+NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "node_anthropic")
 
 
 def main() -> None:
     """Installs what has changed since the last time."""
     with setup_lock():
         install_python_clients()
-        install_node_packages(NODE_PROJECT)
+        for project in NODE_PROJECTS:
+            install_node_packages(project)
 
 
 def install_python_clients() -> None:

@@ -1,112 +1,36 @@
 """POST /v1/messages on the real workerd: a host that speaks Messages, and one that does not, are the same to
 Anthropic's clients.
-
-What the simulated Qwen answers is planned by the request's x-request-id, which reaches it either way.
 """
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import anthropic
 import httpx
 import pytest
-from anthropic import Anthropic
 
 from tests.simulator.config import DEFAULT_API_KEY
-from tests.simulator.recording import ReceivedRequest, disconnected
+from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
-from tests.support.messages_grammar import StreamedMessage, read_messages_stream
+from tests.support.messages_grammar import read_messages_stream
 from tests.support.recorded import RECORDED
 from tests.worker.conftest import CLIENT_KEY
-from tests.worker.harness.runtime import Worker, start_quick_worker
+from tests.worker.harness.messages_gateway import MODEL, QUESTION, REQUEST, WAYS, Gateway, account, gateways
 
-MODEL = "qwen3-max"
-QUESTION: Any = [{"role": "user", "content": "Say hello."}]
 WEATHER: Any = {
     "name": "get_weather",
     "description": "Tells the weather of a city.",
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 CALLS = [{"name": "get_weather", "arguments": f'{{"city": "{city}"}}'} for city in ("Paris", "東京")]
-WAYS = ("native", "bridged", "portal")
-
-REQUESTS: dict[str, Any] = {"model": MODEL, "max_tokens": 2000, "messages": QUESTION}
-
-
-class Gateway:
-    """A Worker whose only account is asked in one way, and clients of it."""
-
-    def __init__(self, way: str, simulator: QwenSimulator, worker: Worker) -> None:
-        self.way = way
-        self.simulator = simulator
-        self.worker = worker
-        self.client = Anthropic(base_url=worker.base_url, api_key=CLIENT_KEY, max_retries=0)
-        self.key = ""
-
-    def plan(self, fault: Any = None) -> dict[str, str]:
-        """The header of a request that meets `fault`."""
-        self.key = f"messages-{self.way}-{uuid.uuid4().hex[:8]}"
-        self.simulator.faults.plan(self.key, {"then": fault or {}})
-        return {"x-request-id": self.key}
-
-    def create(self, fault: Any = None, **fields: Any) -> anthropic.types.Message:
-        body: Any = {**REQUESTS, **fields}
-        message: anthropic.types.Message = self.client.messages.create(**body, extra_headers=self.plan(fault))
-        return message
-
-    def stream(self, fault: Any = None, **fields: Any) -> Any:
-        return self.client.messages.stream(**{**REQUESTS, **fields}, extra_headers=self.plan(fault))
-
-    def post(
-        self, body: Any, path: str = "/v1/messages", fault: Any = None, **headers: str
-    ) -> httpx.Response:
-        """The raw answer to a body; sends `x-api-key` as Claude Code does."""
-        given = {"x-api-key": CLIENT_KEY, **self.plan(fault), **headers}
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return httpx.post(self.worker.base_url + path, content=content, headers=given, timeout=30)
-
-    def read(self, answer: httpx.Response) -> StreamedMessage:
-        """A stream that ends well, checked."""
-        read = read_messages_stream(answer.content, is_ours=self.way != "native")
-        assert read.error is None
-        return read
-
-    @property
-    def received(self) -> list[ReceivedRequest]:
-        """What the last request led to at Qwen."""
-        return self.simulator.find(self.key)
-
-
-def account(way: str, simulator: QwenSimulator) -> dict[str, str]:
-    """The variables of an account that is asked in one way."""
-    if way == "portal":
-        return {"QWEN_CLI_AUTH": json.dumps(simulator.create_login().credentials())}
-    described = {"api_key": DEFAULT_API_KEY, "base_url": simulator.api_url, "messages": way}
-    return {"QWEN_API_KEY": json.dumps(described)}
-
-
-COMMON = {"CLIENT_KEYS": CLIENT_KEY, "MODEL_ALIASES": "claude-opus-5-5=qwen3.8-max", "LOG_LEVEL": "debug"}
 
 
 @pytest.fixture(scope="module")
 def gateway_of(simulator: QwenSimulator) -> Iterator[Callable[[str], Gateway]]:
     """The gateway of a way; started when it is first needed."""
-    running: dict[str, Gateway] = {}
-    with ExitStack() as cleanup:
-
-        def start(way: str) -> Gateway:
-            if way not in running:
-                variables = {**COMMON, "QWEN_OAUTH_BASE_URL": simulator.url, **account(way, simulator)}
-                worker = start_quick_worker(variables)
-                cleanup.callback(worker.stop)
-                running[way] = Gateway(way, simulator, worker)
-                cleanup.callback(running[way].client.close)
-            return running[way]
-
+    with gateways(simulator) as start:
         yield start
 
 
@@ -140,7 +64,7 @@ def test_streamed(gateway: Gateway) -> None:
 
 def test_stream_keeps_anthropics_grammar(gateway: Gateway) -> None:
     fault = {"reasoning": ["Hm", "m."], "text": ["Let me ", "look."], "tool_calls": CALLS}
-    answer = gateway.post({**REQUESTS, "tools": [WEATHER], "stream": True}, fault=fault)
+    answer = gateway.post({**REQUEST, "tools": [WEATHER], "stream": True}, fault=fault)
 
     assert answer.headers["content-type"].startswith("text/event-stream")
     read = gateway.read(answer)
@@ -196,7 +120,7 @@ def test_host_is_told_to_think(gateway: Gateway) -> None:
 
 def test_beta(gateway: Gateway) -> None:
     message = gateway.client.beta.messages.create(
-        **REQUESTS,
+        **REQUEST,
         betas=["context-management-2025-06-27"],
         context_management={"edits": [{"type": "clear_tool_uses_20250919"}]},
         extra_headers=gateway.plan({"text": ["hi"]}),
@@ -254,11 +178,11 @@ def test_model_names(gateway: Gateway, asked: str, called: str, stream: bool) ->
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({**REQUESTS, "max_tokens": None}, "max_tokens"),
-        ({**REQUESTS, "messages": []}, "messages"),
-        ({**REQUESTS, "messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0"),
-        ({**REQUESTS, "temperature": 3}, "temperature"),
-        ({**REQUESTS, "tools": "all"}, "tools"),
+        ({**REQUEST, "max_tokens": None}, "max_tokens"),
+        ({**REQUEST, "messages": []}, "messages"),
+        ({**REQUEST, "messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages.0.content.0"),
+        ({**REQUEST, "temperature": 3}, "temperature"),
+        ({**REQUEST, "tools": "all"}, "tools"),
         (b"{", "JSON"),
     ],
 )
@@ -274,7 +198,7 @@ def test_bad_request_names_the_field(gateway: Gateway, body: Any, field: str) ->
 
 
 def test_wrong_key(gateway: Gateway) -> None:
-    answer = gateway.post(REQUESTS, **{"x-api-key": "another"})
+    answer = gateway.post(REQUEST, **{"x-api-key": "another"})
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
     assert answer.headers["x-should-retry"] == "false"
@@ -315,7 +239,7 @@ def test_passing_fault_is_tried_again(gateway: Gateway, stream: bool) -> None:
     )
     answer = httpx.post(
         f"{gateway.worker.base_url}/v1/messages",
-        json={**REQUESTS, "stream": stream},
+        json={**REQUEST, "stream": stream},
         headers={"x-api-key": CLIENT_KEY, **headers},
         timeout=30,
     )
@@ -338,7 +262,7 @@ def test_passing_fault_is_tried_again(gateway: Gateway, stream: bool) -> None:
     ids=str,
 )
 def test_broken_stream_is_never_a_clean_end(gateway: Gateway, fault: Any) -> None:
-    answer = gateway.post({**REQUESTS, "stream": True}, fault={"chunk_delay_ms": 5, **fault})
+    answer = gateway.post({**REQUEST, "stream": True}, fault={"chunk_delay_ms": 5, **fault})
 
     last = answer.text.rstrip().rpartition("\n\n")[2]
     assert last.startswith("event: error\n")
@@ -353,7 +277,7 @@ def test_broken_stream_is_never_a_clean_end(gateway: Gateway, fault: Any) -> Non
 
 @pytest.mark.parametrize("fault", ["error_event_first", "error_data_first", "html_200", "empty_stream_200"])
 def test_error_in_place_of_a_stream_has_its_status(gateway: Gateway, fault: str) -> None:
-    answer = gateway.post({**REQUESTS, "stream": True}, fault=fault)
+    answer = gateway.post({**REQUEST, "stream": True}, fault=fault)
 
     assert answer.status_code in (429, 502)
     assert answer.json()["type"] == "error"
@@ -364,11 +288,11 @@ def test_pings_while_waiting(simulator: QwenSimulator, start_worker: Any) -> Non
         variables = {**account(way, simulator), "STREAM_KEEP_ALIVE_SECONDS": "0.2"}
         gateway = Gateway(way, simulator, start_worker(variables, credentials=False))
         waiting = {"delay_before_headers_ms": 900, "text": ["late"]}
-        answer = gateway.post({**REQUESTS, "stream": True}, fault=waiting)
+        answer = gateway.post({**REQUEST, "stream": True}, fault=waiting)
         assert answer.text.count("event: ping") >= 3
         assert gateway.read(answer).text() == "late"
 
-        failed = gateway.post({**REQUESTS, "stream": True}, fault={**waiting, "status": 500})
+        failed = gateway.post({**REQUEST, "stream": True}, fault={**waiting, "status": 500})
         assert failed.text.rstrip().rpartition("\n\n")[2].startswith("event: error\n")
         gateway.client.close()
 
@@ -408,7 +332,7 @@ def test_failover_goes_across_ways(
     simulator.faults.plan(gateway.key, {"name": "insufficient_quota_daily", "only_for": [spent]})
     answer = httpx.post(
         f"{worker.base_url}/v1/messages?beta=true",
-        json={**REQUESTS, "stream": stream},
+        json={**REQUEST, "stream": stream},
         headers={"x-api-key": CLIENT_KEY, **headers},
         timeout=30,
     )
