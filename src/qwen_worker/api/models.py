@@ -9,8 +9,8 @@ from qwen_worker.models import catalogue, find_model
 
 
 async def list_models(context: Context) -> None:
-    """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`, or a page of
-    it for Anthropic's clients.
+    """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`, or, for
+    Anthropic's clients, a page of it.
     """
     settings = context.settings
     listed = catalogue(settings.models, settings.model_aliases)
