@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_scan import Items, Member, scan_array, scan_object, scan_value, skip_spaces
-from qwen_worker.json_text import MOST_LEVELS, JsonTextError, count_brackets
+from qwen_worker.json_text import TOO_DEEP, JsonTextError, nesting_exceeds
 
 ROLES = ("user", "assistant", "tool", "system", "developer", "function")
 
@@ -60,19 +60,16 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     The messages are walked once, and not kept. On this walk `find_problem` is asked about each message that
     is not an object with a known role and a text as its content, until it finds a problem.
     """
-    scan, scan_messages = scan_value, scan_array
-    if count_brackets(text, 0, len(text), MOST_LEVELS + 1) > MOST_LEVELS:
-        from qwen_worker.json_guard import scan_array_guarded, scan_guarded
+    if nesting_exceeds(text):
+        raise JsonTextError(TOO_DEEP)
 
-        scan, scan_messages = scan_guarded, scan_array_guarded
-
-    def scan_checked(text: str, position: int) -> tuple[Any, int]:
+    def scan_messages(text: str, position: int) -> tuple[Any, int]:
         if not text.startswith("[", position):
-            return scan(text, position)
-        messages, end = scan_messages(text, position)
+            return scan_value(text, position)
+        messages, end = scan_array(text, position)
         return _looked_through(messages, text, position, end, find_problem), end
 
-    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_checked}, scan)
+    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages})
     end = skip_spaces(text, body.end)
     if end != len(text):
         raise JsonTextError(f"there is more after the end of the object at byte {end}")
