@@ -59,7 +59,7 @@ def test_a_stream_that_breaks_after_a_pause_ends_with_an_error(relaying_worker: 
     for fault, response in zip(BREAKS, responses, strict=True):
         *_, error, done, nothing = response.text.split("\n\n")
         code = json.loads(error.removeprefix("data: "))["error"]["code"]
-        line = relaying_worker.log.wait_for("usage", request_id=response.headers["x-request-id"])
+        line = relaying_worker.log.wait_for("stream ended", request_id=response.headers["x-request-id"])
         endings[fault] = (code, done, nothing, line["outcome"])
 
     assert endings == {fault: (code, "data: [DONE]", "", code) for fault, (_, code) in BREAKS.items()}
