@@ -123,7 +123,9 @@ def _health_checks(health: dict[str, Any]) -> list[Check]:
             checks.append(Check(level, f"{label}: {text}", remedy))
         elif state == "cooldown":
             reason, seconds = account["reason"], account["seconds_left"]
-            checks.append(note(f"{label}: in cooldown for {duration(seconds)} more ({reason})", _COOLDOWN_REMEDY))
+            checks.append(
+                note(f"{label}: in cooldown for {duration(seconds)} more ({reason})", _COOLDOWN_REMEDY)
+            )
         else:
             checks.append(ok(f"{label}: {state}"))
     return checks

@@ -30,7 +30,7 @@ REMOVED = {
 
 
 class Settings(NamedTuple):
-    """The Worker's configuration. The README's table documents each variable."""
+    """The Worker's configuration. docs/configuration.md explains each variable."""
 
     accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
     """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
