@@ -151,18 +151,13 @@ class PayloadTooLarge(ProxyError):
 
 
 class UnsupportedEncoding(ProxyError):
-    """The body is compressed in a way that is not known, or not in the way that its header says.
-
-    `accepted` lists the codings that are known.
-    """
+    """The body is compressed in a way that is not known, or not in the way that its header says."""
 
     status = 415
     type = "invalid_request_error"
     code = "unsupported_content_encoding"
-
-    def __init__(self, message: str, *, accepted: str = "") -> None:
-        super().__init__(message)
-        self.accepted = accepted
+    accepted = "gzip, deflate"
+    """The codings that are known."""
 
     def headers(self) -> dict[str, str]:
         """Adds the list of codings that RFC 9110 asks for in such a 415."""
