@@ -8,7 +8,7 @@ from qwen_worker.credentials.job import Job
 
 REFRESH_ATTEMPTS = 3
 REFRESH_BUDGET_MS = 10_000
-"""No further attempt of a job starts later than this; background work has some 30 s in all."""
+"""A job starts no attempt later than this. Background work may last some 30 s in all."""
 
 
 async def refresh_with_retries(job: Job, token: OAuthToken, extend: Callable[[], None]) -> oauth.Outcome:
