@@ -52,7 +52,7 @@ def _call(raw: bytes, context: Context) -> Call:
 
 
 def _streamed(request: Translated) -> dict[str, object]:
-    """The chat request; of a stream the usage is asked for, which the last event tells."""
+    """The chat request. For a stream it asks for the usage, which the last event holds."""
     if not request.stream:
         return request.chat
     return {**request.chat, "stream": True, "stream_options": {"include_usage": True}}

@@ -1,7 +1,7 @@
-"""The output of a stream in the making: which item is open, and what waits for it to be closed.
+"""The output of a stream while it grows: which item is open, and what waits until it is closed.
 
 Clients take one item at a time. Qwen may think of several at once (calls with interleaved arguments), so what
-comes for another item than the open one waits, unless the open one is known to be over.
+comes for another item waits, unless the open item is known to be complete.
 """
 
 from typing import Any
