@@ -40,7 +40,7 @@ class Examination(NamedTuple):
 
 
 class Machine:
-    """A machine with a checkout on it, and nothing but the players on its PATH."""
+    """A machine with a checkout on it, and nothing but the fakes on its PATH."""
 
     def __init__(
         self, checkout: Checkout, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
