@@ -17,7 +17,7 @@ _CREDENTIAL_STATES: dict[str, tuple[Level, str, str]] = {
     "refresh_pending": (
         "warning",
         "a token is due and not refreshed yet",
-        "ask again in a minute; then look for 'refresh failed in passing' in the log",
+        "ask again in a minute; then look for 'refresh failed temporarily' in the log",
     ),
     "missing": ("error", "no credential for Qwen", "set QWEN_CLI_AUTH or QWEN_API_KEY"),
     "expired": (

@@ -10,6 +10,7 @@ from qwen_worker import errors
 from qwen_worker.api.routes import endpoint_names, find_route
 from qwen_worker.config.settings import Settings
 from qwen_worker.version import __version__
+from tests.unit.runtime_rules import RULES
 from tools.configuration_check import known_variables
 from tools.dev_vars import parse_dev_vars
 from tools.repository import ROOT, SOURCE
@@ -200,6 +201,12 @@ def test_files_that_are_named_exist(document: Path) -> None:
         r"`((?:src|tests|tools|bench|docs|\.github|\.ci)/[\w/.-]+)`", document.read_text()
     ):
         assert (ROOT / name).exists(), name
+
+
+def test_the_rules_for_the_source_are_told() -> None:
+    told = section(ROOT / "docs" / "production-runtime.md", "Rules for the source")
+
+    assert [quoted(row[0])[0] for row in rows(told)] == [*RULES]
 
 
 def test_the_readme_is_short() -> None:

@@ -138,7 +138,7 @@ class Renewal:
             pause_ms = state.refreshes.pause_after_fault(
                 now, outcome.retry_after_seconds, self._job.runtime.random()
             )
-            self._log.warning("refresh failed in passing", reason=outcome.reason, retry_in_ms=pause_ms)
+            self._log.warning("refresh failed temporarily", reason=outcome.reason, retry_in_ms=pause_ms)
             return False
         self._extend()
         await doubt(self._job, self._look, outcome, spent)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
 ATTEMPTS = 3
-"""How often a request is sent to one account at most when it fails in passing."""
+"""How often a request is sent to one account at most when it fails temporarily."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
 """With a longer Retry-After the gateway does not wait: the client gets the error and waits."""
