@@ -32,6 +32,10 @@ from typing import Literal
 Scope = Literal["request", "account", "model"]
 
 
+CLIENT_NOT_ALLOWED = "client_not_allowed"
+"""The code of an UpstreamUnavailable: the account's plan serves other clients than this one."""
+
+
 class ProxyError(Exception):
     """An error with everything a client, a retry loop and an operator need to know about it.
 
@@ -67,6 +71,10 @@ class ProxyError(Exception):
         self.upstream_request_id = upstream_request_id
         self.account: str | None = None
         """The label of the account that it comes from, for the log."""
+        self.is_certain = True
+        """Whether a status or a code tells what it is. Otherwise it is told by words that may quote the
+        client.
+        """
         if code is not None:
             self.code = code
         if scope is not None:

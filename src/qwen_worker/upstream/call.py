@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from qwen_worker.config.account import Way
+from qwen_worker.stream_tail import KEPT_BYTES
 from qwen_worker.upstream.hosts import HostFamily
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class Prepared(NamedTuple):
     headers: Mapping[str, str] = {}
     """Headers for this host, beside those that every request has."""
     retouch: Callable[[bytes], bytes] | None = None
-    """Changes the part of a native answer that has been read."""
+    """Changes the beginning of a native answer, as far as it has been read."""
+    kept_bytes: int = KEPT_BYTES
+    """How much of the end of a native stream `dialect` wants to see."""
 
 
 class Call(NamedTuple):
