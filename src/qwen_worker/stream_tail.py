@@ -1,4 +1,4 @@
-"""The end of a stream so far: all that is kept of what went to a client natively."""
+"""The last bytes of a natively relayed stream so far. Nothing else of it is kept."""
 
 KEPT_BYTES = 32_768
 """How much of the end of a stream is kept, where its last events are not longer."""

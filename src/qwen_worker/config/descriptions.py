@@ -5,8 +5,8 @@ models that the account serves), `label` (its name in the log and on /health; de
 `priority` (a whole number, lower ones are used first), `responses` and `messages` ("native" or "bridged":
 whether the host is asked in the words of these APIs, or through chat completions).
 
-An account is known by its secret, not by its place among the variables: whatever is added, removed or put in
-another order, no account gets the KV record or the cooldown of another one.
+An account is known by its secret, not by its place among the variables: if accounts are added, removed or
+reordered, none gets the KV record or the cooldown of another one.
 """
 
 import re
@@ -44,7 +44,9 @@ Mended = Callable[[str, list[str]], None]
 def described_accounts(
     given: Mapping[str, str], report: Report, mended: Mended
 ) -> tuple[AccountSettings, ...]:
-    """What `read_accounts` promises, for the variables that are set, the logins' first."""
+    """The accounts that `read_accounts` returns. `given` holds the variables that are set, those of logins
+    first.
+    """
     problems: list[tuple[str, str]] = []
     reader = _Reader(given, problems, mended)
     reader.read("oauth")

@@ -181,7 +181,7 @@ def test_without_any_account_a_login_may_live_in_kv_alone(
     assert Reading(variables).labels == labels
 
 
-def test_no_arrangement_gives_an_account_the_record_or_the_rests_of_another() -> None:
+def test_no_arrangement_gives_an_account_the_record_or_the_cooldowns_of_another() -> None:
     """Wherever a login stands, its identity is the same, its record's key its own or the first place's."""
     names = ("a", "b", "c")
     arrangements: list[dict[str, str]] = []
