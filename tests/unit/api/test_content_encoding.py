@@ -40,7 +40,14 @@ def test_what_was_compressed_is_what_it_was(encoding: str, compress: Callable[[b
 
 
 def test_several_gzips_in_a_row_are_one_body() -> None:
-    assert decode_body(gzip.compress(b"a", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"b", mtime=0), "gzip", 2) == b"ab"
+    assert (
+        decode_body(
+            gzip.compress(b"a", mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(b"b", mtime=0),
+            "gzip",
+            2,
+        )
+        == b"ab"
+    )
     with pytest.raises(PayloadTooLarge):
         decode_body(gzip.compress(b"a", mtime=0) + gzip.compress(b"bc", mtime=0), "gzip", 2)
 
@@ -91,7 +98,12 @@ def test_a_bomb_is_not_unpacked() -> None:
 
 @given(st.binary(max_size=200), st.sampled_from(["gzip", "deflate", "deflate, gzip", "zstd"]))
 def test_no_bytes_raise_anything_else(data: bytes, encoding: str) -> None:
-    for candidate in (data, gzip.compress(data, mtime=0), zlib.compress(data), gzip.compress(data, mtime=0)[: len(data)]):
+    for candidate in (
+        data,
+        gzip.compress(data, mtime=0),
+        zlib.compress(data),
+        gzip.compress(data, mtime=0)[: len(data)],
+    ):
         try:
             decode_body(candidate, encoding, LIMIT)
         except ProxyError:
