@@ -73,6 +73,7 @@ class OAuthSource:
             is_alone=is_alone,
         )
         self._state = account_state(states, record_key, lineage)
+        self._state.call(oauth_base_url, base_url or fallback_base_url)
         held = self._state.held
         if held.token is not None:
             held.call_with(self._settings.credential(held.token))
