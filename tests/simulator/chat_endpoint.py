@@ -102,9 +102,10 @@ class ChatEndpoint:
     async def _send_stream(self, exchange: Exchange, completion: Completion) -> web.StreamResponse:
         fault = completion.fault
         headers = {"Content-Type": fault.content_type or _EVENT_STREAM, "Cache-Control": "no-cache"}
-        response = exchange.response(200, {**headers, **fault.headers})
+        encoding = exchange.encoding(fault)
+        response = exchange.response(200, {**headers, **encoding, **fault.headers})
         await response.prepare(exchange.request)
-        writer = exchange.writer(response, fault)
+        writer = exchange.writer(response, fault, is_compressed=bool(encoding) and fault.gzip != "broken")
         if fault.prelude:
             await writer.write(fault.prelude.encode())
             await writer.flush()
@@ -112,6 +113,7 @@ class ChatEndpoint:
         await self._send_events(writer, exchange.record, completion)
         if fault.abort_after is not None:
             await exchange.break_off(reset=fault.reset)
+        await writer.end()
         await response.write_eof()
         return response
 
