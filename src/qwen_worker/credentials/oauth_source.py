@@ -103,6 +103,10 @@ class OAuthSource:
         """
         return await self._wait_for(refused.secret, runtime, log, patience_ms)
 
+    def note_accepted(self) -> None:
+        """The API has answered with the credential."""
+        self._state.discontinued.note_accepted()
+
     @property
     def stage(self) -> object:
         """The token at its present stage, to be compared with a later one."""

@@ -23,6 +23,10 @@ class CredentialSource(Protocol):
         """Another one than Qwen's API has refused with 401 or 403. Raises what `acquire` raises."""
         ...
 
+    def note_accepted(self) -> None:
+        """The API has answered with the credential that was acquired last."""
+        ...
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """What the cron trigger does for it. Never raises."""
         ...
