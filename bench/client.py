@@ -127,9 +127,14 @@ def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> by
     body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes), **options}
     if bench is not None:
         body |= {"stream": True, "bench": bench}
+    return post("/v1/chat/completions", body)
+
+
+def post(path: str, body: dict[str, Any]) -> bytes:
+    """A POST of a JSON object."""
     data = json.dumps(body, ensure_ascii=False).encode()
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
         f"authorization: Bearer {CLIENT_KEY}\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data
