@@ -11,7 +11,7 @@ LINES = 8
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Requests and streams until memory would show what is never given back."""
+    """Sends so many requests and streams that a leak would show in the memory."""
     checkpoints = (500, 1_000, 2_000) if quick else (5_000, 10_000, 20_000)
     request, stream = chat(2_000), chat(2_000, bench="burst 20")
     kinds = {

@@ -131,7 +131,7 @@ async def _serve() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Connection, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
-    # The end of our input is the end of the benchmark.
+    # When standard input ends, so does the benchmark.
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

@@ -1,4 +1,4 @@
-"""The Workers that are measured, each in one workerd process that nothing stands before."""
+"""The Workers that are measured, each in one workerd process, without a proxy in front."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Workerd(NamedTuple):
 
     @property
     def version(self) -> str:
-        """As workerd itself has it."""
+        """As workerd tells it."""
         command = [str(self.binary), "--version"]
         version: str = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return version.strip()
@@ -40,7 +40,9 @@ class Workerd(NamedTuple):
 
 EMBEDDED = Workerd(next(EMBEDDED_RUNTIME.glob(_WORKERD)), "2024-11-06")
 CURRENT = next((Workerd(binary, "2026-09-08") for binary in ROOT.glob(_WORKERD)), None)
-"""That of the wrangler that deploys; None where it is not installed. Runs Python only after a download."""
+"""The workerd of the wrangler that deploys; None where it is not installed. Runs Python only after a
+download.
+"""
 
 
 class Subject(NamedTuple):

@@ -1,4 +1,4 @@
-"""The error taxonomy. How an error reads on the wire is the matter of the dialects under `api/`.
+"""The error taxonomy. The dialects under `api/` decide how an error looks on the wire.
 
 ProxyError
 ├── the client's own mistakes (scope "request", never retried)
@@ -183,7 +183,7 @@ class RateLimited(ProxyError):
 
 
 class QuotaExhausted(ProxyError):
-    """A quota that will not come back within the patience of a client."""
+    """A quota that is used up for longer than a client waits."""
 
     status = 429
     type = "insufficient_quota"

@@ -22,7 +22,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("langchain_tests") else ["t
 
 
 FORGIVEN = (ResourceWarning, DeprecationWarning, pytest.PytestUnraisableExceptionWarning)
-"""What clients may do and we may not: LangChain and LiteLLM leave connections open."""
+"""Warnings that only clients may cause: LangChain and LiteLLM leave connections open."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -32,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Lets them pass in the last collection of garbage, for which the line above comes too late."""
+    """Lets them pass in the last collection of garbage too, which comes after those filters."""
     for category in FORGIVEN:
         warnings.simplefilter("ignore", category)
 

@@ -1,5 +1,4 @@
-"""Installs the clients into .venv-clients and the Node projects of tests/clients: `make test-clients` begins
-with it.
+"""Installs the clients into .venv-clients and folders of tests/clients, as `make test-clients` does first.
 
 As tools/setup_environment.py it runs on the system's Python, with nothing but the standard library.
 """
@@ -25,7 +24,8 @@ CLIENTS = ROOT / "tests" / "clients"
 REQUIREMENTS = CLIENTS / "requirements.txt"
 REQUIREMENTS_ALONE = CLIENTS / "requirements-alone.txt"
 """Packages that are installed without their dependencies."""
-NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "node_anthropic")
+NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "codex", CLIENTS / "node_anthropic")
+"""Codex, 424 MB of it, is in a project of its own."""
 
 
 def main() -> None:

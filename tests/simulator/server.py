@@ -21,15 +21,16 @@ from tests.simulator.messages_endpoint import MessagesEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
+from tests.simulator.responses_endpoint import ResponsesEndpoint
 
 _LARGEST_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
-_API_ENDPOINTS: Final = ("chat", "messages", "count_tokens")
+_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens")
 _OAUTH_ENDPOINTS: Final = ("token", "device_code")
 
 
 class QwenSimulator:
-    """Plays chat.qwen.ai, and Qwen's chat completions and Messages APIs, on one port.
+    """Plays chat.qwen.ai, and Qwen's chat completions, Responses and Messages APIs, on one port.
 
     Use as an asynchronous context manager, or through `run_in_thread`. `oauth` holds the logins, `faults`
     the queued faults, `recorder` what was received.
@@ -42,6 +43,7 @@ class QwenSimulator:
         self.recorder = Recorder()
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
+        self._responses = ResponsesEndpoint(self.config, self.oauth, self.faults)
         self._messages = MessagesEndpoint(self.config, self.oauth, self.faults)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
@@ -161,6 +163,8 @@ class QwenSimulator:
         endpoint = exchange.record.endpoint
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
+        if endpoint == "responses":
+            return await self._responses.answer(exchange, body)
         if endpoint in ("messages", "count_tokens"):
             return await self._messages.answer(exchange, body)
         if endpoint in _OAUTH_ENDPOINTS:
@@ -172,6 +176,8 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/responses") and request.method == "POST":
+        return "responses"
     if path.endswith("/messages") and request.method == "POST":
         return "messages"
     if path.endswith("/messages/count_tokens") and request.method == "POST":

@@ -40,7 +40,7 @@ class Examination(NamedTuple):
 
 
 class Machine:
-    """A machine with a checkout on it, and nothing but the players on its PATH."""
+    """A machine with a checkout on it, and nothing but the fakes on its PATH."""
 
     def __init__(
         self, checkout: Checkout, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -285,7 +285,7 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
                 **HEALTHY,
                 "accounts": [
                     *ACCOUNTS,
-                    {"label": "b", "state": "resting", "credentials": {"state": "rejected"}},
+                    {"label": "b", "state": "cooldown", "credentials": {"state": "rejected"}},
                 ],
             },
             "b: Qwen refuses",
@@ -317,15 +317,15 @@ def test_what_a_gateway_says_of_its_variables_is_passed_on(
     assert "it says: UPSTREAM_ATTEMPTS: no longer used" in examination.of_level("note")
 
 
-def test_an_account_that_rests_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
-    resting = {"label": "b", "state": "resting", "reason": "quota", "seconds_left": 720}
-    accounts = [*ACCOUNTS, {**resting, "credentials": {"state": "ready"}}]
+def test_an_account_in_cooldown_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
+    cooldown = {"label": "b", "state": "cooldown", "reason": "quota", "seconds_left": 720}
+    accounts = [*ACCOUNTS, {**cooldown, "credentials": {"state": "ready"}}]
     url = start_gateway({"/health": (200, {**HEALTHY, "accounts": accounts}), "/v1/models": (200, MODELS)})
 
     examination = machine.examine(url)
 
     assert examination.exit_code == 0, examination.text
-    assert "b: rests for 12 min more (quota)" in examination.of_level("note")
+    assert "b: in cooldown for 12 min more (quota)" in examination.of_level("note")
 
 
 def test_several_accounts_are_looked_at_one_by_one(machine: Machine) -> None:

@@ -1,8 +1,8 @@
-"""What the text of an account's variable, and each member of an account, stands for."""
+"""Reads the text of an account's variable, and each member of an account."""
 
 from typing import Any
 
-from qwen_worker.config.account import Kind, Way, is_bare_key
+from qwen_worker.config.account import Kind, is_bare_key
 from qwen_worker.config.login import OAuthToken, usable_resource_url
 from qwen_worker.config.text import api_key_text, looks_pasted
 from qwen_worker.config.urls import base_url_in
@@ -76,7 +76,7 @@ def key_of(members: dict[str, Any], value: Any) -> tuple[str, list[str]]:
 
 
 def remarks_on(members: dict[str, Any], login: OAuthToken) -> list[str]:
-    """What of a login was read otherwise than it was written."""
+    """What was mended in a login, in words."""
     remarks = []
     expiry = members.get("expiry_date")
     if isinstance(expiry, str) and login.expiry_date_ms is not None:
@@ -111,11 +111,3 @@ def models_of(members: dict[str, Any]) -> tuple[str, ...]:
     if not isinstance(models, list) or not all(isinstance(name, str) and name.strip() for name in models):
         raise Malformed("models", "an array of model names")
     return tuple(name.strip() for name in models)
-
-
-def way_of(members: dict[str, Any], api: str) -> Way | None:
-    """How an account is to be asked for an API, if it says so. Raises Malformed."""
-    way = members.get(api)
-    if way in ("native", "bridged", None):
-        return way
-    raise Malformed(api, '"native" or "bridged"')

@@ -24,7 +24,7 @@ from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_envi
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
-"""How long a body is read that nobody wants."""
+"""How long the body of a refused request is read."""
 
 UNCOMPRESSED = {"accept-encoding": "identity"}
 """A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
@@ -36,8 +36,8 @@ _latest_environment: "WorkerEnvironment | None" = None
 def serve(request: Any, env: Any, ctx: Any) -> Any:
     """Answers a fetch event with a JavaScript promise of a Response.
 
-    The promise is ours, and what answers begins at once: each turn of Pyodide's event loop costs a timer, and
-    the runtime's own way from a coroutine to a promise costs as much as three.
+    It makes the promise itself and starts to answer at once: each turn of Pyodide's event loop costs a timer,
+    and the runtime's conversion of a coroutine to a promise costs as much as three turns.
     """
     environment = _environment(env)
     gateway = _gateway(environment)
@@ -179,7 +179,7 @@ class WorkerRequest:
 
 
 class WorkerClock:
-    """The runtime's time. On Workers it stands still between I/O, which is fine for all we ask of it."""
+    """The runtime's time. On Workers it stands still between I/O, which does no harm here."""
 
     __slots__ = ()
 
@@ -342,7 +342,7 @@ class WorkerResponse:
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
-    """A time-out is told from a broken connection by the exception's name alone."""
+    """Only the exception's name tells a time-out from a broken connection."""
     if error.name in ("TimeoutError", "AbortError"):
         return ports.FetchTimeout()
     return ports.FetchError()

@@ -77,7 +77,7 @@ class MessagesDialect:
         return StreamEnd(closing, Completion(None, stop_reason, usage))
 
     def completion_of(self, answer: Any) -> Completion | None:
-        """What a whole message tells; None for what is none."""
+        """What became of a whole message; None if it is no message."""
         if not isinstance(answer, dict) or answer.get("type") != "message":
             return None
         usage, reason = answer.get("usage"), answer.get("stop_reason")

@@ -46,7 +46,7 @@ def _call(raw: bytes, context: Context) -> Call:
 
 
 class _Message:
-    """One request on its way to whichever host."""
+    """One request, which may go to any host."""
 
     def __init__(self, request: MessagesRequest, model: str, context: Context) -> None:
         self._request = request
@@ -133,8 +133,8 @@ def name_the_asked_model(host_model: str, asked_model: str, answer: bytes) -> by
 
 
 def _affinity_key(request: MessagesRequest) -> int:
-    """The same for all requests of one conversation: the session that Claude Code names, and the beginning of
-    the first message, since one session asks about other things too.
+    """A number that is the same for all requests of a conversation. It is made from the session that Claude
+    Code names and from the beginning of the first message, since a session also asks about other things.
     """
     messages: Any = request.members["messages"].value
     session = crc32((request.user_id or "").encode("utf-8", "replace"))

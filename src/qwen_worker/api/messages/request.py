@@ -1,7 +1,7 @@
 """The body of POST /v1/messages: is it JSON, is it a Messages request, and where are its parts.
 
-Only what every way to an answer needs is checked; what a content block holds is judged by the bridge or by
-the host. Every failure is an `InvalidRequest` that names the field (`messages.2.role`).
+Only what every host needs is checked here; the bridge or the host checks what a content block holds. Every
+failure is an `InvalidRequest` that names the field (`messages.2.role`).
 """
 
 from collections.abc import Mapping

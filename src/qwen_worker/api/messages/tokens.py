@@ -28,8 +28,8 @@ _LATIN = (b"l", b"x")
 
 
 def _kinds() -> bytes:
-    """The table that makes of each byte a letter for its kind: `a` `A` for ASCII letters, `0`, blank, line
-    end, `.` for punctuation, and those of `_SCRIPTS`.
+    """A table that maps each byte to a letter for its kind: `a` `A` for ASCII letters, `0`, blank, line end,
+    `.` for punctuation, and those of `_SCRIPTS`.
     """
     table = bytearray(b"." * 256)
     ranges = ((b"a", 97, 122), (b"A", 65, 90), (b"0", 48, 57), (b" ", 32, 32), (b" ", 9, 9))
