@@ -1,7 +1,8 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
 Parts: chunks, requests, translation, messages, latency, concurrency, start, endurance (default: all).
-`--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
+`--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
+was not quick.
 """
 
 import argparse
