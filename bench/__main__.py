@@ -1,6 +1,7 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, requests, translation, responses, latency, concurrency, start, endurance (default: all).
+Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance (default:
+all).
 `--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
 was not quick.
 """
@@ -18,6 +19,7 @@ from bench import (
     concurrency,
     endurance,
     latency,
+    messages_cost,
     request_cost,
     responses,
     translation,
@@ -30,6 +32,7 @@ PARTS = {
     "requests": request_cost.measure,
     "translation": translation.measure,
     "responses": responses.measure,
+    "messages": messages_cost.measure,
     "latency": latency.measure,
     "concurrency": concurrency.measure,
     "start": cold_start.measure,

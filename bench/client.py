@@ -30,7 +30,9 @@ class Answer:
     @property
     def is_complete_stream(self) -> bool:
         """Whether a stream ended as it should."""
-        return self.status == 200 and self.tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        body, end = self.tail[:-7], self.tail[-7:]
+        is_done = body.endswith((b"data: [DONE]\n\n", b'"message_stop"}\n\n'))
+        return self.status == 200 and is_done and end == b"\r\n0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):

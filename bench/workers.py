@@ -1,5 +1,6 @@
 """The Workers that are measured, each in one workerd process, without a proxy in front."""
 
+import json
 import os
 import shutil
 import signal
@@ -50,6 +51,8 @@ class Subject(NamedTuple):
     name: str
     modules: dict[str, Path]
     workerd: Workerd = EMBEDDED
+    messages: str | None = None
+    """How its account is asked for Messages."""
 
 
 def our_worker(name: str, entry: str) -> Subject:
@@ -164,12 +167,14 @@ def _config(subject: Subject, port: int, upstream_port: int, folder: Path) -> st
         shutil.copyfile(path, target)
         modules.append(f'(name = "{name}", {kind} = embed "modules/{name}")')
     is_python = next(iter(subject.modules)).endswith(".py")
+    key = "bench-api-key"
+    described = {"api_key": key, "messages": subject.messages}
     variables = {
-        "QWEN_API_KEY": "bench-api-key",
+        "QWEN_API_KEY": key if subject.messages is None else json.dumps(described),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
         "OPENAI_API_KEY": CLIENT_KEY,
     }
-    bindings = [f'(name = "{name}", text = "{value}")' for name, value in variables.items()]
+    bindings = [f'(name = "{name}", text = {json.dumps(value)})' for name, value in variables.items()]
     return f"""using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [

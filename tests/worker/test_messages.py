@@ -425,3 +425,18 @@ def test_a_count_names_the_field_of_a_bad_request(gateway: Gateway) -> None:
 
     assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_request_error")
     assert "messages" in answer.json()["error"]["message"]
+
+
+# --- models
+
+
+def test_list_of_models(gateway_of: Callable[[str], Gateway]) -> None:
+    client = gateway_of("bridged").client
+
+    models = list(client.models.list(limit=2))
+    assert "claude-opus-5-5" in [model.id for model in models]
+    assert {model.type for model in models} == {"model"}
+    assert client.models.retrieve("qwen3-coder-plus").display_name == "qwen3-coder-plus"
+    with pytest.raises(anthropic.NotFoundError) as raised:
+        client.models.retrieve("unknown")
+    assert raised.value.type == "not_found_error"

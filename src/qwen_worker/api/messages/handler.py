@@ -9,7 +9,7 @@ from zlib import crc32
 from qwen_worker.api.body import read_body
 from qwen_worker.api.chat.dialect import ChatDialect
 from qwen_worker.api.context import Context
-from qwen_worker.api.messages.count_tokens import estimate_input_tokens
+from qwen_worker.api.messages.count_tokens import early_input_tokens, estimate_input_tokens
 from qwen_worker.api.messages.dialect import MessagesDialect
 from qwen_worker.api.messages.errors import too_long
 from qwen_worker.api.messages.model_name import model_for
@@ -96,7 +96,7 @@ class _Message:
                 request_id=self._context.request_id,
                 model=self._asked_model,
                 stop_sequences=self._request.stop_sequences,
-                input_tokens=estimate_input_tokens(body),
+                input_tokens=early_input_tokens(body, self._request.text_of("tools")),
             ),
             event_error=self._context.errors.in_event,
         )

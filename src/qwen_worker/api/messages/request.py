@@ -60,6 +60,11 @@ class MessagesRequest(NamedTuple):
         body: dict[str, Any] = parse(self.raw)
         return body
 
+    def text_of(self, name: str) -> bytes:
+        """A top-level field as the client wrote it; empty if it is not there."""
+        member = self.members.get(name)
+        return b"" if member is None else self.raw[member.value_start : member.end]
+
 
 def parse_messages_request(raw: bytes, *, is_count: bool = False) -> MessagesRequest:
     """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are.

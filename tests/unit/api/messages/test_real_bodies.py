@@ -10,7 +10,7 @@ import pytest
 
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.api.messages.bridge import chat_body
-from qwen_worker.api.messages.count_tokens import TOOLS_TOKENS, estimate_input_tokens
+from qwen_worker.api.messages.count_tokens import TOOLS_TOKENS, early_input_tokens, estimate_input_tokens
 from qwen_worker.api.messages.native import native_body
 from qwen_worker.api.messages.request import parse_messages_request
 from qwen_worker.api.messages.thinking import ModelFacts
@@ -104,3 +104,9 @@ def test_count_tokens() -> None:
     raw = (RECORDED / "claude-code-2.1.197-count-tokens.json").read_bytes()
     body = parse_messages_request(raw, is_count=True).body()
     assert estimate_input_tokens(body) == pytest.approx(token_count(body["messages"][0]["content"]), rel=0.15)
+
+
+def test_early_estimate(raw: bytes) -> None:
+    request = parse_messages_request(raw)
+    early = early_input_tokens(request.body(), request.text_of("tools"))
+    assert early == pytest.approx(estimate_input_tokens(request.body()), rel=0.15, abs=50)
