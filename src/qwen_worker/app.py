@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
+from qwen_worker.api.anthropic_clients import speaks_anthropic
 from qwen_worker.api.context import Context
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.api.passed_headers import RATE_LIMIT_HEADERS, UPSTREAM_REQUEST_ID
@@ -203,6 +204,8 @@ class _Reply:
         await self._request.discard_body()
         headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
         error_body = openai_error_body if self._route is None else self._route.error_body
+        if speaks_anthropic(self._request):
+            from qwen_worker.api.messages.errors import error_body
         body = error_body(error, self._request_id)
         self.respond(Response(error.status, headers, body))
 

@@ -19,6 +19,7 @@ import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
 import qwen_worker.api.messages.errors
 import qwen_worker.api.messages.handler
+import qwen_worker.api.messages.models
 import qwen_worker.api.messages.native
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native

@@ -24,7 +24,7 @@ CLIENTS = ROOT / "tests" / "clients"
 REQUIREMENTS = CLIENTS / "requirements.txt"
 REQUIREMENTS_ALONE = CLIENTS / "requirements-alone.txt"
 """Packages that are installed without their dependencies."""
-NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "codex")
+NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "codex", CLIENTS / "node_anthropic")
 """Codex, 424 MB of it, is in a project of its own."""
 
 

@@ -98,7 +98,7 @@ def with_value(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return copy
 
 
-ODD = (
+ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1.5, 1e308, 10**400, "", "x", "stop", "error_finish", "tool_calls", "\ud800"),
     *([], [[]], [None], [1], ["x"], {}, {"": None}, {"x": {"y": []}}, [{}], [{"index": "x"}], {"content": 1}),
     *({"index": -1}, {"index": 10**12}, [{"index": 5, "function": None}], [{"function": {"name": None}}]),

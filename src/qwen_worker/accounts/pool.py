@@ -113,6 +113,18 @@ class AccountPool:
             )
         return found
 
+    def first_ready(self, model: str | None, now_ms: int) -> ServingAccount | None:
+        """The account that comes first by priority among those that serve a model and are in no cooldown; for
+        a question that counts as nobody's turn. Raises NotFound.
+        """
+        ready = [
+            serving
+            for serving in self.serving(model)
+            if self.record is None
+            or self.record.memory.health(serving[0].health_id).cooldown_for(serving[1], now_ms) is None
+        ]
+        return min(ready, key=lambda serving: serving[0].settings.priority, default=None)
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """Does the cron trigger's work: refreshes logins and writes cooldowns. Never raises."""
         for account in self.accounts:

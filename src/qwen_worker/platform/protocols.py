@@ -197,6 +197,11 @@ class InboundRequest(Protocol):
         """The path as sent: percent-encoded, no query, at least "/"."""
         ...
 
+    @property
+    def query(self) -> str:
+        """The query as sent: percent-encoded, without the question mark."""
+        ...
+
     def header(self, name: str) -> str | None:
         """A header's value by its lower-case name, or None."""
         ...

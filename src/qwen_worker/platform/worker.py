@@ -132,6 +132,10 @@ class WorkerRequest:
         value = self._get_header(name)
         return None if absent(value) else value
 
+    @property
+    def query(self) -> str:
+        return str(self._request.url).partition("#")[0].partition("?")[2]
+
     async def body(self, limit_bytes: int) -> bytes:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit():

@@ -13,6 +13,7 @@ from qwen_worker.upstream.hosts import HostFamily
 
 if TYPE_CHECKING:
     from qwen_worker.dialect import Dialect, Translator
+    from qwen_worker.errors import ProxyError
 
 
 class Ways(NamedTuple):
@@ -66,3 +67,5 @@ class Call(NamedTuple):
     """What the client reads."""
     prepare: Callable[[Target], Prepared]
     """Makes the request for a target. Raises InvalidRequest."""
+    explain: Callable[["ProxyError"], None] | None = None
+    """Makes an error tell what this API's clients want to know of the request."""
