@@ -1,7 +1,6 @@
 """The Responses API on the real workerd: what the SDK gets, and the chat that reaches Qwen."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from openai.types.responses import Response, ResponseInputItemParam, ToolParam
 from pydantic import BaseModel
 
 from tests.simulator.server import QwenSimulator
+from tests.support.recorded import RECORDED
 from tests.support.responses_grammar import read_stream
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.runtime import Worker
@@ -26,9 +26,10 @@ WEATHER: ToolParam = {
     "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
     "strict": False,
 }
-FOLDER = Path(os.environ.get("CLIENT_REQUESTS", "/nowhere"))
 BODIES = sorted(
-    file for pattern in ("codex-*", "ai-sdk-*", "openai-agents-*") for file in FOLDER.glob(f"{pattern}.json")
+    file
+    for pattern in ("codex-*", "ai-sdk-*", "openai-agents-*")
+    for file in RECORDED.glob(f"{pattern}.json")
 )
 
 
@@ -285,7 +286,7 @@ def test_a_websocket_is_refused_with_426(worker: Worker) -> None:
 # --- what clients send
 
 
-@pytest.mark.skipif(not BODIES, reason="CLIENT_REQUESTS does not name the folder of bodies")
+@pytest.mark.skipif(not BODIES, reason="there are no recorded requests")
 @pytest.mark.parametrize("file", BODIES, ids=lambda file: file.stem)
 def test_the_bodies_of_real_clients(worker: Worker, simulator: QwenSimulator, file: Path) -> None:
     body = {**json.loads(file.read_text("utf-8")), **simulate(f"responses-{file.stem}", text=DELTAS)}
