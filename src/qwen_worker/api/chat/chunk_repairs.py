@@ -37,7 +37,7 @@ class ChunkRepairs:
 
 
 def give_usage_choices(chunk: dict[str, Any]) -> bool:
-    """A last chunk of usage without `choices`: the OpenAI SDKs take it for granted that there is a list."""
+    """Gives a last chunk of usage an empty `choices` if it has none: the OpenAI SDKs expect a list."""
     if chunk.get("choices") is not None or not isinstance(chunk.get("usage"), dict):
         return False
     chunk["choices"] = []
