@@ -123,7 +123,7 @@ def calls_in(stream: Stream) -> list[tuple[str, Any]]:
             calls[item["call_id"]] = (item["name"], json.loads(item["arguments"]))
         elif item["type"] == "custom_tool_call":
             calls[item["call_id"]] = (item["name"], item["input"])
-    return [calls[call_id] for call_id in sorted(calls)]
+    return [calls[call_id] for call_id in sorted(calls, key=lambda each: int(each.rpartition("_")[2]))]
 
 
 def as_client_sees(call: tuple[str, Any]) -> tuple[str, Any]:
