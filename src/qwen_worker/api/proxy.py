@@ -95,6 +95,7 @@ class _Journey:
         headers = {**self._headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
+                opened.answer.end_timeout()
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
