@@ -1,6 +1,7 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, requests, translation, messages, latency, concurrency, start, endurance (default: all).
+Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance (default:
+all).
 `--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
 was not quick.
 """
@@ -20,6 +21,7 @@ from bench import (
     latency,
     messages_cost,
     request_cost,
+    responses,
     translation,
 )
 from bench.report import Section, results_document, table_of_targets
@@ -29,6 +31,7 @@ PARTS = {
     "chunks": chunk_cost.measure,
     "requests": request_cost.measure,
     "translation": translation.measure,
+    "responses": responses.measure,
     "messages": messages_cost.measure,
     "latency": latency.measure,
     "concurrency": concurrency.measure,

@@ -133,7 +133,7 @@ def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> by
 
 
 def post(path: str, body: dict[str, Any]) -> bytes:
-    """A POST request."""
+    """A POST of a JSON object."""
     data = json.dumps(body, ensure_ascii=False).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"

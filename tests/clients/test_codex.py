@@ -248,6 +248,16 @@ def test_a_used_up_quota_is_told_in_a_stream_that_has_begun(codex: Codex) -> Non
     assert len(codex.chats) == 1
 
 
+def test_a_rate_limit_is_waited_for_as_long_as_a_stream_that_has_begun_says(codex: Codex) -> None:
+    limited = {"name": "rate_limit_exceeded", "headers": {"Retry-After": "6"}}
+    codex.answers({**limited, "delay_before_headers_ms": 1000 * (KEEP_ALIVE_SECONDS + 0.6)}, ANSWER)
+    run = codex.exec("Say hello.")
+
+    assert run.text == TEXT
+    assert run.seconds > 6
+    assert len(codex.chats) == 2
+
+
 def test_a_prompt_that_is_too_long_is_told(codex: Codex) -> None:
     codex.answers({"name": "context_length"})
     run = codex.exec("Say hello.")

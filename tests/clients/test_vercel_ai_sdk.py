@@ -89,6 +89,25 @@ def test_the_second_turn_has_the_words_of_the_first(
     assert TEXT in json.dumps(said["content"], ensure_ascii=False)
 
 
+@pytest.mark.parametrize("operation", ["generateTools", "streamTools"])
+def test_what_was_said_before_a_call_stays_with_it(
+    worker: Worker, simulator: QwenSimulator, operation: str
+) -> None:
+    """The provider for OpenAI refers to the words, and sends the call itself."""
+    key = f"vercel-references-{operation}"
+    call = {"reasoning": ["Hm."], "text": ["Let me look."], "tool_calls": PARALLEL_CALLS[:1]}
+    fault = simulate(key, sequence=[call], then={"text": DELTAS})
+    reported = run_vercel(operation, worker, fault, provider="openai")
+
+    assert reported["text"] == TEXT
+    _, second = simulator.find(key)
+    messages: Any = dict(second.body)["messages"] if isinstance(second.body, dict) else []
+    assert [message["role"] for message in messages[1:]] == ["user", "assistant", "tool"]
+    said = messages[2]
+    assert (said["content"], said["reasoning_content"]) == ("Let me look.", "Hm.")
+    assert len(said["tool_calls"]) == 1
+
+
 def test_aborting_stops_qwen(worker: Worker, simulator: QwenSimulator) -> None:
     reported = run_vercel("abort", worker, simulate("vercel-aborts", endless=True, chunk_delay_ms=20))
 

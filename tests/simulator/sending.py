@@ -56,9 +56,10 @@ async def begin_answer(exchange: Exchange, fault: Fault) -> None:
 async def _send_stream(exchange: Exchange, answer: Answer, config: SimulatorConfig) -> web.StreamResponse:
     fault = answer.fault
     headers = {"Content-Type": fault.content_type or _EVENT_STREAM, "Cache-Control": "no-cache"}
-    response = exchange.response(200, {**headers, **fault.headers})
+    encoding = exchange.encoding(fault)
+    response = exchange.response(200, {**headers, **encoding, **fault.headers})
     await response.prepare(exchange.request)
-    writer = exchange.writer(response, fault)
+    writer = exchange.writer(response, fault, is_compressed=bool(encoding) and fault.gzip != "broken")
     if fault.prelude:
         await writer.write(fault.prelude.encode())
         await writer.flush()
@@ -66,6 +67,7 @@ async def _send_stream(exchange: Exchange, answer: Answer, config: SimulatorConf
     await _send_events(writer, exchange.record, answer, _chunk_delay_seconds(fault, config))
     if fault.abort_after is not None:
         await exchange.break_off(reset=fault.reset)
+    await writer.end()
     await response.write_eof()
     return response
 

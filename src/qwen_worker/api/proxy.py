@@ -120,9 +120,9 @@ class _Journey:
         self._log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
-        """Responds with an answer that is too long to be read first; what became of it.
+        """Responds with an answer that is too long to be read first. Returns what became of it.
 
-        Where it breaks, the client is left with the beginning of a JSON object, which nobody takes for one.
+        If it breaks off, the client has half a JSON object, which it cannot take for an answer.
         """
         pipe = self._context.runtime.open_pipe()
         head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch

@@ -32,6 +32,9 @@ class ApiKeySource:
         """Raises CredentialsRejected: a key that Qwen's API refuses has no substitute."""
         raise CredentialsRejected(KEY_REJECTED_MESSAGE)
 
+    def note_accepted(self) -> None:
+        """Nothing: a key is refused each time, or never."""
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """Does nothing: a key does not expire."""
 

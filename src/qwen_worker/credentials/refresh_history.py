@@ -56,7 +56,7 @@ class RefreshHistory:
 class Discontinuation:
     """The time in which the account is not used, because the API refuses what the token endpoint issues.
 
-    This happened when Qwen closed its OAuth tier. Only its own method writes it.
+    This happened when Qwen closed its OAuth tier. Only its own methods write it.
     """
 
     __slots__ = ("_pause_ms", "_refused", "_suspected_until_ms", "until_ms")
@@ -80,6 +80,10 @@ class Discontinuation:
         self._suspected_until_ms = self.until_ms + max(SUSPICION_MS, 2 * self._pause_ms)
         self._refused = (access_token, now_ms)
         return self._pause_ms
+
+    def note_accepted(self) -> None:
+        """The API has taken a token: what it refused was the request."""
+        self._suspected_until_ms = 0
 
     def is_of(self, access_token: str | None, since_ms: int) -> bool:
         """Whether this token was refused so, at `since_ms` or later."""

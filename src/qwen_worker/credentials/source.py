@@ -25,6 +25,10 @@ class CredentialSource(Protocol):
         """
         ...
 
+    def note_accepted(self) -> None:
+        """The API has answered with the credential that was acquired last."""
+        ...
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """Does the cron trigger's work for it. Never raises."""
         ...

@@ -24,6 +24,7 @@ class AccountState:
     """What an isolate knows about one account. Times are in milliseconds since the epoch."""
 
     __slots__ = (
+        "_hosts",
         "attention_at_ms",
         "discontinued",
         "held",
@@ -38,6 +39,7 @@ class AccountState:
     def __init__(self, lineage: str | None) -> None:
         self.lineage = lineage
         """The fingerprint of the configured login; None where none is configured."""
+        self._hosts: tuple[str | None, ...] | None = None
         self.held = HeldToken()
         self.record = RecordView(lineage)
         self.unsaved = Unsaved()
@@ -48,6 +50,14 @@ class AccountState:
         """The running renewal holds it. Its purpose is the access token that the API has refused, if any."""
         self.attention_at_ms = FOREVER_MS
         """The time from which on a request must start background work."""
+
+    def call(self, *hosts: str | None) -> None:
+        """Sets the configured URLs. What others have refused says nothing about these."""
+        if self._hosts is not None and self._hosts != hosts:
+            self.refreshes = RefreshHistory()
+            self.refusals = Refusals()
+            self.discontinued = Discontinuation()
+        self._hosts = hosts
 
     def adopt(
         self, token: OAuthToken, source: Source, credential: Credential, due_at_ms: int, now_ms: int

@@ -153,9 +153,10 @@ class WorkerRequest:
         if self._is_read or absent(self._request.body):
             return
         self._is_read = True
-        options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
+        # A signal would not do: `pipeTo` minds it only when the next bytes come.
+        drained = self._request.body.pipeTo(js.WritableStream.new())
         with suppress(JsException):
-            await self._request.body.pipeTo(js.WritableStream.new(), options)
+            await Promise.race(to_js([drained, js.scheduler.wait(DISCARD_MS)]))
 
     async def _read_undeclared(self, limit_bytes: int) -> bytes:
         """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""

@@ -134,7 +134,9 @@ async def open_on_account(
         credential = await source.acquire(runtime, log, patience_ms=patience_ms)
         while True:
             try:
-                return await _attempt(exchange, account, credential, attempt, log)
+                opened = await _attempt(exchange, account, credential, attempt, log)
+                source.note_accepted()
+                return opened
             except CredentialsRejected as refusal:
                 if replacements == MAX_CREDENTIAL_REPLACEMENTS:
                     raise

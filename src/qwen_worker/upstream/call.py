@@ -68,4 +68,4 @@ class Call(NamedTuple):
     prepare: Callable[[Target], Prepared]
     """Makes the request for a target. Raises InvalidRequest."""
     explain: Callable[["ProxyError"], None] | None = None
-    """Makes an error tell what this API's clients want to know of the request."""
+    """Adds to an error what this API's clients want to know about the request."""

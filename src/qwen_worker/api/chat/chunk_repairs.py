@@ -37,7 +37,7 @@ class ChunkRepairs:
 
 
 def give_usage_choices(chunk: dict[str, Any]) -> bool:
-    """A last chunk of usage without `choices`: the OpenAI SDKs take it for granted that there is a list."""
+    """Gives a last chunk of usage an empty `choices` if it has none: the OpenAI SDKs expect a list."""
     if chunk.get("choices") is not None or not isinstance(chunk.get("usage"), dict):
         return False
     chunk["choices"] = []
@@ -64,9 +64,11 @@ def drop_null_name(fragment: dict[str, Any]) -> bool:
 class _ToolCalls:
     """The tool calls of one choice so far."""
 
-    __slots__ = ("_ids",)
+    __slots__ = ("_ids", "_repeats_indexes")
 
     def __init__(self) -> None:
+        self._repeats_indexes = False
+        """Whether another call came under an index that was taken: then the index tells nothing."""
         self._ids: list[str] = []
         """By index; empty where a host gives none."""
 
@@ -89,10 +91,11 @@ class _ToolCalls:
             if given is not None and given < len(self._ids) and not self._ids[given]:
                 self._ids[given] = call_id
                 return given
+            self._repeats_indexes |= given is not None and given < len(self._ids)
             place = len(self._ids) if given is None else max(given, len(self._ids))
-        elif given is not None and given < len(self._ids):
+        elif given is not None and given < len(self._ids) and not self._repeats_indexes:
             return given
-        elif given is None and self._ids:
+        elif self._ids and (given is None or self._repeats_indexes):
             return len(self._ids) - 1
         else:
             call_id, place = "", given or 0

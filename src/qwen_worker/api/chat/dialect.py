@@ -104,7 +104,7 @@ def _healthy_end(tail: StreamTail) -> StreamEnd | None:
         return None
     last = tail.kept[-_LAST_EVENTS_BYTES:]
     _, key, rest = last.rpartition(b'"finish_reason":"')
-    if not key or b'"error' in last or rest.startswith((b'"', b"error_finish")):
+    if not key or b'"error' in last or b'"code":' in last or rest.startswith((b'"', b"error_finish")):
         return None
     usage = None
     start = last.rfind(b'"usage":{')

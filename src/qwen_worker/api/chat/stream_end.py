@@ -40,15 +40,9 @@ def end_of_stream(
     events = _parsed(blocks)
     last_data = events[-1][1] if events else None
     usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
-    # What follows an error (the usage, say) does not make it undone.
-    failed, reported = next(
-        (
-            (data, found)
-            for event, data in reversed(events)
-            if (found := event_error(event, data)) is not None
-        ),
-        (None, None),
-    )
+    # An error counts, whatever follows it (the usage, for example).
+    found = ((data, event_error(event, data)) for event, data in reversed(events))
+    failed, reported = next((each for each in found if each[1] is not None), (None, None))
 
     error: ProxyError | None = None
     if reported is not None:

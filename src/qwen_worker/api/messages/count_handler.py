@@ -37,9 +37,10 @@ async def count_tokens(context: Context) -> None:
 
 
 async def _counted_by_host(request: MessagesRequest, context: Context) -> int | None:
-    """What the host says that the message would go to first; None if it does not count.
+    """The count of the host that would get the message first; None if it does not count.
 
-    It is asked once. Whatever it answers, no account gets a cooldown: messages tell better whether it works.
+    The host is asked once. Whatever it answers, no account gets a cooldown: messages show better whether it
+    works.
     """
     settings = context.settings
     model = model_for(request.model, aliases=settings.model_aliases, default=settings.default_model)
@@ -73,7 +74,7 @@ async def _counted_by_host(request: MessagesRequest, context: Context) -> int | 
 
 
 def _is_surely_bridged(account: AccountSettings) -> bool:
-    """Whether that is known without the account's token, which may have to be looked up and refreshed."""
+    """Whether the message would surely be bridged. Needs no token, which might have to be refreshed first."""
     return account.messages == "bridged" or (account.messages is None and account.kind == "oauth")
 
 
@@ -93,11 +94,11 @@ def _prepared(request: MessagesRequest, target: Target, context: Context) -> Pre
 
 
 class _CountDialect(MessagesDialect):
-    """What a host answers that is asked to count."""
+    """How a host answers when it is asked to count."""
 
     __slots__ = ()
 
     def completion_of(self, answer: Any) -> Completion | None:
-        """Nothing but that it is a count."""
+        """Tells only whether the answer is a count."""
         counted = answer.get("input_tokens") if isinstance(answer, dict) else None
         return Completion() if isinstance(counted, int) and counted >= 0 else None

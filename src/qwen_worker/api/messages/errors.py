@@ -62,7 +62,7 @@ def too_long(message: str, prompt_tokens: int = 0) -> str:
     """Words that Claude Code takes as a reason to compact the conversation, and reads both numbers from.
 
     `prompt_tokens` is our estimate of what Qwen mostly does not say: the prompt was longer than the maximum
-    in any case. Words that are like that already stay.
+    in any case. A message that has this form already stays.
     """
     longest = _longest_input(message)
     if longest is None:

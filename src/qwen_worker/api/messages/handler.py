@@ -55,7 +55,7 @@ class _Message:
         self.dialect = MessagesDialect(context.request_id)
 
     def explain(self, error: ProxyError) -> None:
-        """Makes an error about a prompt that is too long tell how long it is."""
+        """Adds the length of the prompt to an error about a prompt that is too long."""
         if error.code == "context_length_exceeded":
             error.message = too_long(error.message, estimate_input_tokens(self._request.body()))
 

@@ -38,8 +38,8 @@ class ResponsesDialect:
     def keep_alive(self) -> bytes:
         """`response.in_progress`: comments do not hold Codex's timer.
 
-        Before a native stream only a comment will do: that stream begins with a `response.created` of its
-        own, whose id and numbers are not ours.
+        Before a native stream it is a comment, since that stream begins with a `response.created` of its own,
+        with another id and other numbers.
         """
         return _COMMENT if self._may_be_native else self._translator.keep_alive()
 

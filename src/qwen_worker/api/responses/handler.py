@@ -27,7 +27,9 @@ def _call(raw: bytes, context: Context) -> Call:
 
 
 def _refers_back(raw: bytes, context: Context) -> bool:
-    """Whether the client sends `item_reference`s: the Vercel AI SDK does, and whoever has done it before."""
+    """Whether the client will send `item_reference`s: the Vercel AI SDK does, and so does a client that has
+    just sent one.
+    """
     user_agent = context.request.header("user-agent") or ""
     return "ai-sdk" in user_agent or b'"item_reference"' in raw
 

@@ -21,15 +21,15 @@ from qwen_worker.upstream.call import Call, Prepared, Target
 from qwen_worker.validation import body_text, boolean
 
 SESSION_CACHE_HEADER = "x-dashscope-session-cache"
-"""Asks Qwen to keep the prompt for the next request, which it bills otherwise (apis-on-the-wire 1.1)."""
+"""Asks Qwen to cache the prompt for the next request, which has another price (apis-on-the-wire 1.1)."""
 
 _READ_BYTES = 4096
-"""How much of a request is looked at to know its conversation again."""
+"""How much of a request is read to recognise its conversation."""
 
 
 def native_call(raw: bytes, body: dict[str, Any], context: Context) -> Call:
-    """The request for these accounts. Raises InvalidRequest for what no Responses API takes; whatever else
-    is wrong for one host is told when that host is to be asked.
+    """The request for these accounts. Raises InvalidRequest for what no Responses API takes; what is wrong
+    for one host only is reported when that host is asked.
     """
     if body.get("stream") is not None:
         boolean("stream", body["stream"])

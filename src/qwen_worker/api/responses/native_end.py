@@ -1,4 +1,4 @@
-"""How a host's own Responses stream ends: what its last words tell, and what is added where it broke."""
+"""How a host's own Responses stream ends: what its last events tell, and what is added if it broke."""
 
 import json
 import re
