@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "qwen3-coder-plus"
 DEFAULT_VISION_MODEL = "qwen3-vl-plus"
 
+DEFAULT_EMBEDDING_MODEL = "text-embedding-v4"
+
+BUILT_IN_ALIASES = {
+    "text-embedding-3-small": DEFAULT_EMBEDDING_MODEL,
+    "text-embedding-3-large": DEFAULT_EMBEDDING_MODEL,
+    "text-embedding-ada-002": DEFAULT_EMBEDDING_MODEL,
+}
+"""OpenAI's names that tools have built in, and that no host of Qwen's knows."""
+
+LONG_CONTEXT = "[1m]"
+"""What Claude Code's users add to a name for a window of a million tokens."""
+
 _PORTAL_MODELS = ("coder-model", "vision-model")
 """Names that only the OAuth portal knows: aliases of its current models."""
 
@@ -68,12 +80,31 @@ def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str],
 
 def _follow(name: str, aliases: Mapping[str, str]) -> str:
     """The end of a chain of aliases; of a circle, the name itself."""
-    model = name
-    for _ in aliases:
-        if model not in aliases:
-            break
-        model = aliases[model]
-    return name if model in aliases else model
+    model = name.removesuffix(LONG_CONTEXT) if name not in aliases else name
+    for _ in range(len(aliases) + len(BUILT_IN_ALIASES) + 1):
+        target = alias_target(model, aliases)
+        if target is None or target == model:
+            return model
+        model = target
+    return name
+
+
+def alias_target(name: str, aliases: Mapping[str, str]) -> str | None:
+    """The model that an alias stands for; None if the name is no alias.
+
+    An alias with a `*` stands for every name that begins and ends as it does. An exact alias counts above
+    all, then the longest.
+    """
+    found = aliases.get(name) or BUILT_IN_ALIASES.get(name)
+    if found is not None:
+        return found
+    pattern = max((alias for alias in aliases if _matches(name, alias)), key=len, default=None)
+    return None if pattern is None else aliases[pattern]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    start, star, end = pattern.partition("*")
+    return bool(star) and len(name) >= len(start) + len(end) and name.startswith(start) and name.endswith(end)
 
 
 # --- what is known of a model

@@ -14,6 +14,7 @@ import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
 import qwen_worker.api.content_encoding
+import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler

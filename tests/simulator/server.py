@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
+from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
@@ -23,6 +24,7 @@ from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
 
 _LARGEST_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
+_API_ENDPOINTS: Final = ("chat", "embeddings")
 _OAUTH_ENDPOINTS: Final = ("token", "device_code")
 
 
@@ -40,6 +42,7 @@ class QwenSimulator:
         self.recorder = Recorder()
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
+        self._embeddings = EmbeddingsEndpoint(self.config, self.faults)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
@@ -118,7 +121,7 @@ class QwenSimulator:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         raw_body = await request.read()
         endpoint = _endpoint(request)
-        body = _parsed_json(raw_body) if endpoint == "chat" else None
+        body = _parsed_json(raw_body) if endpoint in _API_ENDPOINTS else None
         record = self._received(request, endpoint, raw_body, body)
         self.recorder.add(record)
         task = asyncio.current_task()
@@ -158,6 +161,8 @@ class QwenSimulator:
         endpoint = exchange.record.endpoint
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
+        if endpoint == "embeddings":
+            return await self._embeddings.answer(exchange, body)
         if endpoint in _OAUTH_ENDPOINTS:
             return await self._oauth.answer(exchange)
         return await exchange.send_json(404, {"error": {"message": "Not found", "code": "not_found"}})
@@ -167,6 +172,8 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/embeddings") and request.method == "POST":
+        return "embeddings"
     if path.endswith("/api/v1/oauth2/token"):
         return "token"
     if path.endswith("/api/v1/oauth2/device/code"):

@@ -2,7 +2,7 @@ import pytest
 
 from qwen_worker.config.settings import Settings
 from qwen_worker.errors import NotFound
-from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model
+from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model, resolve_model
 
 MODELS = ("qwen3-coder-plus", "org/model")
 ALIASES = {"gpt-4o": "qwen3-max"}
@@ -86,3 +86,44 @@ def test_nothing_is_known_of_an_unknown_model(name: str) -> None:
 )
 def test_which_models_see_images(name: str, sees_images: bool | None) -> None:
     assert facts_of(name).sees_images is sees_images
+
+
+ALIAS_RULES = {
+    "gpt-*": "qwen3-coder-plus",
+    "claude-haiku*": "qwen3-coder-flash",
+    "claude-*": "qwen3.7-plus",
+    "gpt-4o": "qwen3-max",
+    "*-mini": "qwen-flash",
+    "chain": "gpt-5",
+    "loop-a": "loop-b",
+    "loop-b": "loop-a",
+    "qwen-v*": "qwen-vl",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-5", "qwen3-coder-plus"),
+        ("gpt-4o", "qwen3-max"),
+        ("claude-haiku-4-5", "qwen3-coder-flash"),
+        ("claude-opus-4-5", "qwen3.7-plus"),
+        ("claude-opus-4-5[1m]", "qwen3.7-plus"),
+        ("o4-mini", "qwen-flash"),
+        ("chain", "qwen3-coder-plus"),
+        ("loop-a", "loop-a"),
+        ("qwen-vx", "qwen-vl"),
+        ("qwen-vl", "qwen-vl"),
+        ("qwen3.7-max[1m]", "qwen3.7-max"),
+        ("qwen3.7-max", "qwen3.7-max"),
+        ("text-embedding-3-large", "text-embedding-v4"),
+    ],
+)
+def test_the_longest_alias_that_matches_counts_and_an_exact_one_above_all(name: str, model: str) -> None:
+    assert resolve_model(name, default="d", aliases=ALIAS_RULES, is_oauth=False) == model
+
+
+@pytest.mark.parametrize("name", ["text-embedding-3-small", "gpt-4"])
+def test_an_alias_of_itself_keeps_a_name_as_it_is(name: str) -> None:
+    aliases = {name: name, "gpt-*": "qwen-max"}
+    assert resolve_model(name, default="d", aliases=aliases, is_oauth=False) == name

@@ -14,7 +14,7 @@ from qwen_worker.log import Log
 from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
 from qwen_worker.upstream.attempts import AccountAccess
-from qwen_worker.upstream.call import Ways
+from qwen_worker.upstream.call import HostApi, Ways
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
@@ -88,8 +88,9 @@ class AccountPool:
         self.record = (record or _new_record()) if are_several else None
         """The turns and cooldowns of the accounts; None where there is only one."""
 
-    def serving(self, model: str | None) -> list[ServingAccount]:
-        """The accounts that may be asked for a model, by the client's name for it (None: the default model).
+    def serving(self, model: str | None, api: HostApi | None = None) -> list[ServingAccount]:
+        """The accounts that may be asked for a model, by the client's name for it (None: the default model),
+        and whose host has the API.
 
         Raises NotFound if there is none.
         """
@@ -97,6 +98,10 @@ class AccountPool:
         asked = model or settings.default_model
         found = []
         for account in self.accounts:
+            if api is not None and not api.is_at(
+                account.settings.kind, _base_url(account.settings, settings)
+            ):
+                continue
             resolved = resolve_model(
                 model,
                 default=settings.default_model,
@@ -106,8 +111,9 @@ class AccountPool:
             if account.serves(asked, resolved):
                 found.append((account, resolved))
         if not found:
+            at = "" if api is None else f" at a host that has {api.name}"
             raise NotFound(
-                f"No account of this gateway is configured for the model `{asked}`.",
+                f"No account of this gateway is configured for the model `{asked}`{at}.",
                 code="model_not_found",
                 param="model",
             )
@@ -141,13 +147,16 @@ def _new_record() -> "CooldownRecord":
     return CooldownRecord(AccountsMemory())
 
 
+def _base_url(account: AccountSettings, settings: Settings) -> str:
+    """Where an API key calls; a login may be told of another host."""
+    return account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
+
+
 def _source(
     account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
 ) -> "CredentialSource":
     if account.api_key is not None:
-        return ApiKeySource(
-            account.api_key, account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
-        )
+        return ApiKeySource(account.api_key, _base_url(account, settings))
     from qwen_worker.credentials.oauth_source import OAuthSource
 
     return OAuthSource(

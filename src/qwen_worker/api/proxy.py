@@ -45,7 +45,7 @@ async def proxy(call: Call, context: Context) -> None:
     The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
     the arguments of their call, and have no name for it.
     """
-    journey = _Journey(call, context)
+    journey = Journey(call, context)
     is_stream = call.stream
     del call
     if is_stream:
@@ -54,7 +54,7 @@ async def proxy(call: Call, context: Context) -> None:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
@@ -76,10 +76,10 @@ class _Journey:
             log=context.log,
         )
 
-    async def _open(self) -> Opened:
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._model)
+        serving = pool.serving(self._model, exchange.call.api)
         if pool.record is None:
             account, model = serving[0]
             opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
@@ -96,9 +96,9 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
+        opened = await self.ask()
         answer = cast("WholeAnswer", opened.content)
-        headers = {**self._headers(opened), "content-type": "application/json"}
+        headers = {**self.headers(opened), "content-type": "application/json"}
         translator = opened.prepared.translator
         if translator is None and answer.rest is not None:
             await self._pass_on(answer, headers)
@@ -111,7 +111,7 @@ class _Journey:
             else:
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+        self.log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
@@ -129,7 +129,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -142,7 +142,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -207,7 +207,7 @@ class _Journey:
         """Runs a stream to its end, which the client sees whatever happens."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
@@ -219,10 +219,11 @@ class _Journey:
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """What a response tells of the host's answer and of who gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
+    def log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
         """The one line that tells what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning

@@ -7,7 +7,7 @@ target, whatever the number of attempts and accounts there.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qwen_worker.config.account import Way
+from qwen_worker.config.account import Kind, Way
 from qwen_worker.upstream.hosts import HostFamily
 
 if TYPE_CHECKING:
@@ -51,6 +51,15 @@ class Prepared(NamedTuple):
     """Changes the beginning of a native answer, as far as it has been read."""
 
 
+class HostApi(NamedTuple):
+    """An API that not every host has."""
+
+    name: str
+    """Its name in an error."""
+    is_at: Callable[[Kind, str], bool]
+    """Whether the host of an account has it, by the account's kind and base URL."""
+
+
 class Call(NamedTuple):
     """A checked request, as accounts and attempts see it."""
 
@@ -63,3 +72,5 @@ class Call(NamedTuple):
     """What the client reads."""
     prepare: Callable[[Target], Prepared]
     """Makes the request for a target. Raises InvalidRequest."""
+    api: HostApi | None = None
+    """What a host must have to be asked; None: nothing that is not everywhere."""

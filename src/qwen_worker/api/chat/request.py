@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_scan import MOST_MEMBERS, TooManyMembers, decoded, skip_spaces
 from qwen_worker.json_text import JsonTextError
-from qwen_worker.upstream.chat_body import ROLES, ChatBody, Messages, scan_chat_body
+from qwen_worker.upstream.chat_body import ROLES, ChatBody, FindProblem, Messages, scan_chat_body
 from qwen_worker.validation import (
     Check,
     body_text,
@@ -40,15 +40,7 @@ class ChatRequest(NamedTuple):
 
 def parse_chat_request(raw: bytes) -> ChatRequest:
     """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are."""
-    raw, text = body_text(raw)
-    if not text.startswith("{", skip_spaces(text, 0)):
-        json_body(raw)  # says what it is instead
-    try:
-        body = scan_chat_body(raw, text, _message_problem)
-    except TooManyMembers:
-        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
-    except JsonTextError as error:
-        raise invalid_json(error) from None
+    body = scan_request(raw, _message_problem)
     _check_messages(body)
     for name, member in body.members.items():
         check = _CHECKS.get(name)
@@ -56,10 +48,23 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
             check(name, member.value)
     return ChatRequest(
         body,
-        _model(body),
+        named_model(body),
         stream=body.value("stream") is True,
         include_usage=(body.value("stream_options") or {}).get("include_usage") is True,
     )
+
+
+def scan_request(raw: bytes, find_problem: FindProblem | None = None) -> ChatBody:
+    """A body that is a JSON object, scanned (see `scan_chat_body`). Raises InvalidRequest."""
+    raw, text = body_text(raw)
+    if not text.startswith("{", skip_spaces(text, 0)):
+        json_body(raw)  # says what it is instead
+    try:
+        return scan_chat_body(raw, text, find_problem)
+    except TooManyMembers:
+        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
+    except JsonTextError as error:
+        raise invalid_json(error) from None
 
 
 _CHECKS: dict[str, Check] = {
@@ -77,7 +82,8 @@ _CHECKS: dict[str, Check] = {
 """What OpenAI says about fields that every client may send; and see `drop_absent_limits` (upstream/rules)."""
 
 
-def _model(body: ChatBody) -> str | None:
+def named_model(body: ChatBody) -> str | None:
+    """The model that a body names, or None. Raises InvalidRequest."""
     member = body.members.get("model")
     if member is None or member.value is None:
         return None
