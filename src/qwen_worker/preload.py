@@ -13,6 +13,7 @@ import qwen_worker.accounts.health
 import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
+import qwen_worker.api.completions.handler
 import qwen_worker.api.content_encoding
 import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health

@@ -1,12 +1,13 @@
 """One request that takes several calls to Qwen: asked some at a time, answered together."""
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import TypeVar, cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 from qwen_worker.api.context import Context
 from qwen_worker.api.proxy import Journey
 from qwen_worker.dialect import Completion
+from qwen_worker.errors import UpstreamUnavailable
 from qwen_worker.upstream.call import Call
 from qwen_worker.upstream.whole_answer import WholeAnswer
 
@@ -35,7 +36,10 @@ class Gathering:
         async def ask_one_by_one() -> None:
             for number, journey in waiting:
                 opened = await journey.ask()
-                taken[number] = take(number, cast(WholeAnswer, opened.content))
+                answer = cast(WholeAnswer, opened.content)
+                if answer.rest is not None:
+                    raise UpstreamUnavailable("Qwen's answer is larger than this gateway puts together.")
+                taken[number] = take(number, answer)
                 if number == 0:
                     self.headers = journey.headers(opened)
 
@@ -50,3 +54,18 @@ class Gathering:
     def log_end(self, completion: Completion, size_bytes: int) -> None:
         """The one line that tells what became of the request."""
         self._journeys[0].log_end("completion ended", completion, size_bytes)
+
+
+def summed_usage(usages: Iterable[Any]) -> dict[str, Any] | None:
+    """The token counts of several answers, added up at every level; None if no host tells any."""
+    total: dict[str, Any] = {}
+    for usage in usages:
+        for name, count in usage.items() if isinstance(usage, dict) else ():
+            so_far = total.get(name)
+            if isinstance(count, dict):
+                total[name] = summed_usage((so_far, count))
+            elif isinstance(count, int | float) and isinstance(so_far, int | float):
+                total[name] = so_far + count
+            else:
+                total[name] = count
+    return total or None

@@ -122,7 +122,7 @@ def _messages_missing(body: ChatBody) -> InvalidRequest:
     elif "prompt" in body.members:
         explanation = (
             " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat "
-            "Completions: send the prompt as a message."
+            "Completions: send the prompt as a message, or to /v1/completions."
         )
     return InvalidRequest(
         f"Missing required parameter: 'messages'.{explanation}",

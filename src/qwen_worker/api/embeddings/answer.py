@@ -7,6 +7,7 @@ from binascii import b2a_base64
 from typing import Any, NamedTuple
 
 from qwen_worker.api.chat.dialect import ChatDialect
+from qwen_worker.api.gather import summed_usage
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import UpstreamUnavailable
 from qwen_worker.json_scan import scan_object, skip_spaces
@@ -49,8 +50,6 @@ def part_of(answer: WholeAnswer, batch: range, *, is_base64: bool) -> Part:
 
     Raises UpstreamUnavailable for an answer with too few vectors, or with something else.
     """
-    if answer.rest is not None:
-        raise UpstreamUnavailable("Qwen's answer is larger than this gateway puts together.")
     data = answer.value["data"]
     if len(data) != len(batch):
         raise UpstreamUnavailable("Qwen's answer does not hold one embedding for each input.")
@@ -62,7 +61,7 @@ def part_of(answer: WholeAnswer, batch: range, *, is_base64: bool) -> Part:
 def head_of(parts: list[Part]) -> bytes:
     """The answer up to its vectors, the last member; `TAIL` follows them. What was used is summed up."""
     others = {"object": "list", **parts[0].others}
-    usage = total_usage(parts)
+    usage = usage_of(parts)
     if usage is not None:
         others["usage"] = usage
     return json.dumps(others)[:-1].encode() + b', "data": ['
@@ -71,17 +70,9 @@ def head_of(parts: list[Part]) -> bytes:
 TAIL = b"]}"
 
 
-def total_usage(parts: list[Part]) -> dict[str, Any] | None:
+def usage_of(parts: list[Part]) -> dict[str, Any] | None:
     """The token counts of all parts; None if no host tells any."""
-    total: dict[str, Any] = {}
-    for part in parts:
-        usage = part.others.get("usage")
-        for name, count in usage.items() if isinstance(usage, dict) else ():
-            if isinstance(count, int | float) and isinstance(total.get(name, 0), int | float):
-                total[name] = total.get(name, 0) + count
-            else:
-                total.setdefault(name, count)
-    return total or None
+    return summed_usage(part.others.get("usage") for part in parts)
 
 
 def _moved(answer: bytes, by: int) -> str:

@@ -12,7 +12,7 @@ from qwen_worker.api.embeddings.answer import (
     Part,
     head_of,
     part_of,
-    total_usage,
+    usage_of,
 )
 from qwen_worker.api.embeddings.request import EmbeddingsRequest, parse_embeddings_request
 from qwen_worker.api.gather import AT_ONCE, Gathering
@@ -43,7 +43,7 @@ async def create_embeddings(context: Context) -> None:
         lambda number, answer: part_of(answer, batches[number], is_base64=request.is_base64)
     )
     size_bytes = await _respond(parts, gathering.headers, context)
-    gathering.log_end(Completion(usage=total_usage(parts)), size_bytes)
+    gathering.log_end(Completion(usage=usage_of(parts)), size_bytes)
 
 
 def _call(request: EmbeddingsRequest, batch: range) -> Call:
