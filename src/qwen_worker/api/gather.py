@@ -38,6 +38,7 @@ class Gathering:
                 opened = await journey.ask()
                 answer = cast(WholeAnswer, opened.content)
                 if answer.rest is not None:
+                    opened.answer.cancel()
                     raise UpstreamUnavailable("Qwen's answer is larger than this gateway puts together.")
                 taken[number] = take(number, answer)
                 if number == 0:

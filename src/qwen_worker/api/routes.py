@@ -39,6 +39,16 @@ async def _create_embeddings(context: Context) -> None:
     await create_embeddings(context)
 
 
+async def _chat_completions(context: Context) -> None:
+    await chat_completions(context, _chat_of_responses)
+
+
+def _chat_of_responses(raw: bytes) -> bytes:
+    from qwen_worker.api.responses.posted_to_chat import chat_of_responses
+
+    return chat_of_responses(raw)
+
+
 async def _create_response(context: Context) -> None:
     from qwen_worker.api.responses.handler import create_response
 
@@ -91,7 +101,7 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/chat/completions", chat_completions),
+    Endpoint("POST", "/v1/chat/completions", _chat_completions),
     Endpoint("POST", "/v1/responses", _create_response),
     Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
     Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),

@@ -11,6 +11,7 @@ from qwen_worker.api.gather import summed_usage
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import UpstreamUnavailable
 from qwen_worker.json_scan import scan_object, skip_spaces
+from qwen_worker.json_text import BYTE_ORDER_MARK
 from qwen_worker.upstream.whole_answer import WholeAnswer
 
 _indexes = re.compile(r'"index"\s*:\s*(\d+)')
@@ -77,7 +78,7 @@ def usage_of(parts: list[Part]) -> dict[str, Any] | None:
 
 def _moved(answer: bytes, by: int) -> str:
     """The vectors of an answer as the host has spelled them, with their indexes moved."""
-    text = answer.decode("latin-1")
+    text = answer.removeprefix(BYTE_ORDER_MARK).decode("latin-1")
     data = scan_object(text, skip_spaces(text, 0)).members["data"]
     items = text[data.value_start + 1 : data.end - 1]
     return _indexes.sub(lambda found: f'"index":{int(found[1]) + by}', items) if by else items
