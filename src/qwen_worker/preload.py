@@ -10,6 +10,7 @@ is loaded by then, and CPU time of a request's small allowance if it is not.
 import qwen_worker.accounts.cooldown_record
 import qwen_worker.accounts.failover
 import qwen_worker.accounts.health
+import qwen_worker.accounts.model_lists
 import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
@@ -41,6 +42,7 @@ import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.bridged_chat
 import qwen_worker.upstream.errors
+import qwen_worker.upstream.host_models
 import qwen_worker.upstream.redaction
 import qwen_worker.upstream.rules.common
 import qwen_worker.upstream.rules.dashscope

@@ -10,7 +10,7 @@ from typing import Literal
 from tests.simulator.faults import Fault
 from tests.simulator.json_types import JsonValue
 
-Endpoint = Literal["chat", "embeddings", "token", "device_code", "other"]
+Endpoint = Literal["chat", "embeddings", "models", "token", "device_code", "other"]
 
 
 @dataclass(slots=True)

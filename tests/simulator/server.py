@@ -18,6 +18,7 @@ from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
+from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
@@ -43,6 +44,7 @@ class QwenSimulator:
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
         self._embeddings = EmbeddingsEndpoint(self.config, self.faults)
+        self._models = ModelsEndpoint(self.config, self.faults)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
@@ -163,6 +165,8 @@ class QwenSimulator:
             return await self._chat.answer(exchange, body)
         if endpoint == "embeddings":
             return await self._embeddings.answer(exchange, body)
+        if endpoint == "models":
+            return await self._models.answer(exchange)
         if endpoint in _OAUTH_ENDPOINTS:
             return await self._oauth.answer(exchange)
         return await exchange.send_json(404, {"error": {"message": "Not found", "code": "not_found"}})
@@ -172,6 +176,8 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/models") and request.method == "GET":
+        return "models"
     if path.endswith("/embeddings") and request.method == "POST":
         return "embeddings"
     if path.endswith("/api/v1/oauth2/token"):

@@ -1,6 +1,5 @@
 import pytest
 
-from qwen_worker.config.settings import Settings
 from qwen_worker.errors import NotFound
 from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model, resolve_model
 
@@ -8,15 +7,49 @@ MODELS = ("qwen3-coder-plus", "org/model")
 ALIASES = {"gpt-4o": "qwen3-max"}
 
 
-def test_the_catalogue_has_openais_shape() -> None:
-    assert catalogue(Settings().models, {})[:2] == [
-        {"id": "qwen3-coder-plus", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
-        {"id": "qwen3-coder-flash", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+def test_the_catalogue_has_openais_shape_and_what_is_known_of_a_model() -> None:
+    assert catalogue(["qwen3-coder-plus", "my-model"], {"best": "qwen3-max"}) == [
+        {
+            "id": "qwen3-coder-plus",
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "qwen",
+            "context_window": 997_952,
+            "max_output_tokens": 65_536,
+        },
+        {"id": "my-model", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+        {
+            "id": "best",
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "qwen",
+            "context_window": 258_048,
+            "max_output_tokens": 65_536,
+        },
     ]
 
 
-def test_configured_models_come_first_then_the_aliases_that_clients_look_for() -> None:
-    assert [model["id"] for model in catalogue(MODELS, ALIASES)] == [
+def test_what_a_host_says_of_a_model_is_kept() -> None:
+    told = {
+        "id": "qwen3-max",
+        "object": "thing",
+        "created": 7,
+        "owned_by": "system",
+        "context_window": 5,
+        "x": [],
+    }
+    [listed] = catalogue([told, "qwen3-max"], {})
+    assert listed == {**told, "object": "model", "max_output_tokens": 65_536}
+
+
+@pytest.mark.parametrize("created", [None, "2026", 1.5])
+def test_a_model_was_created_at_a_number(created: object) -> None:
+    assert catalogue([{"id": "x", "created": created}], {})[0]["created"] == 1_700_000_000
+
+
+def test_models_come_first_then_the_aliases_that_clients_look_for() -> None:
+    aliases = {**ALIASES, "gpt-*": "qwen3-max", "org/model": "x"}
+    assert [model["id"] for model in catalogue(MODELS, aliases)] == [
         "qwen3-coder-plus",
         "org/model",
         "gpt-4o",
@@ -25,13 +58,20 @@ def test_configured_models_come_first_then_the_aliases_that_clients_look_for() -
 
 @pytest.mark.parametrize("name", ["qwen3-coder-plus", "org/model", "gpt-4o"])
 def test_a_listed_model_is_found(name: str) -> None:
-    assert find_model(name, MODELS, ALIASES) in catalogue(MODELS, ALIASES)
-    assert find_model(name, MODELS, ALIASES)["id"] == name
+    listed = catalogue(MODELS, ALIASES)
+    assert find_model(name, listed, ALIASES) in listed
+    assert find_model(name, listed, ALIASES)["id"] == name
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "gpt-5[1m]", "text-embedding-3-small"])
+def test_an_alias_that_is_not_listed_is_found(name: str) -> None:
+    aliases = {"gpt-*": "qwen3-max"}
+    assert find_model(name, [], aliases)["id"] == name
 
 
 def test_an_unlisted_model_is_not_found() -> None:
     with pytest.raises(NotFound) as missing:
-        find_model("gpt-5", MODELS, ALIASES)
+        find_model("gpt-5", catalogue(MODELS, ALIASES), ALIASES)
     assert (missing.value.status, missing.value.code, missing.value.param) == (
         404,
         "model_not_found",

@@ -19,6 +19,7 @@ from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
+    from qwen_worker.accounts.model_lists import HostLists
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
 
@@ -29,13 +30,17 @@ REFRESH_LEAD_SECONDS = 1800.0
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "health_id", "settings", "source")
+    __slots__ = ("_refused_stage", "base_url", "health_id", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: "CredentialSource", health_id: str) -> None:
+    def __init__(
+        self, settings: AccountSettings, source: "CredentialSource", health_id: str, base_url: str
+    ) -> None:
         self.settings = settings
         self.source = source
         self.health_id = health_id
         """By what its cooldowns are found: another one if its secret or its base URL changes."""
+        self.base_url = base_url
+        """Where a key calls; a login's host is told by its token."""
         self._refused_stage: object = None
 
     @property
@@ -81,12 +86,15 @@ class AccountPool:
                 account,
                 _source(account, settings, credentials, is_alone),
                 _health_id(account, settings) if are_several else account.identity,
+                _base_url(account, settings),
             )
             for account in settings.accounts
         )
         self._settings = settings
         self.record = (record or _new_record()) if are_several else None
         """The turns and cooldowns of the accounts; None where there is only one."""
+        self.model_lists: HostLists = {}
+        """What the hosts list, as far as it is known."""
 
     def serving(self, model: str | None, api: HostApi | None = None) -> list[ServingAccount]:
         """The accounts that may be asked for a model, by the client's name for it (None: the default model),
@@ -98,9 +106,7 @@ class AccountPool:
         asked = model or settings.default_model
         found = []
         for account in self.accounts:
-            if api is not None and not api.is_at(
-                account.settings.kind, _base_url(account.settings, settings)
-            ):
+            if api is not None and not api.is_at(account.settings.kind, account.base_url):
                 continue
             resolved = resolve_model(
                 model,
@@ -148,7 +154,7 @@ def _new_record() -> "CooldownRecord":
 
 
 def _base_url(account: AccountSettings, settings: Settings) -> str:
-    """Where an API key calls; a login may be told of another host."""
+    """Where an API key calls."""
     return account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
 
 
