@@ -6,13 +6,21 @@ isolate may have to wait, and only if KV has nothing.
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 from qwen_worker.errors import ProxyError
 from qwen_worker.json_text import parse_object
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime, StoreError
-from qwen_worker.upstream.host_models import NoList, ask_for_models, is_model, lists_models
+from qwen_worker.upstream.host_models import (
+    FRESH_MS,
+    HostList,
+    HostLists,
+    NoList,
+    ask_for_models,
+    is_model,
+    lists_models,
+)
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.pool import Account, AccountPool
@@ -20,29 +28,9 @@ if TYPE_CHECKING:
 LISTS_KEY = "qwen_model_lists"
 """Where KV holds the lists."""
 
-FRESH_MS = 3_600_000
-RETRY_MS = 60_000
-"""A host that did not answer is asked again so much later."""
 KEPT_SECONDS = 7 * 86_400
 MOST_HOSTS = 6
 """As many connections as Workers let a request open."""
-
-
-class HostList(NamedTuple):
-    """What one host lists."""
-
-    models: list[dict[str, Any]] | None
-    """As it told them; None if it never has."""
-    told_ms: int
-    asked_ms: int
-
-    def is_due(self, now_ms: int) -> bool:
-        """Whether it should be asked again."""
-        return now_ms - self.told_ms >= FRESH_MS and now_ms - self.asked_ms >= RETRY_MS
-
-
-HostLists = dict[str, HostList]
-"""By base URL."""
 
 
 async def host_lists(pool: "AccountPool", runtime: Runtime, log: Log, request_id: str) -> HostLists:

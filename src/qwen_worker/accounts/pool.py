@@ -19,9 +19,9 @@ from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
-    from qwen_worker.accounts.model_lists import HostLists
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
+    from qwen_worker.upstream.host_models import HostLists
 
 REFRESH_LEAD_SECONDS = 1800.0
 """How long before its expiry a token is refreshed in the background."""

@@ -3,7 +3,7 @@
 State of November 2026 (apis-on-the-wire, section 7).
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from qwen_worker.config.account import Kind
@@ -15,6 +15,12 @@ from qwen_worker.upstream.hosts import host_family, is_plan_host
 
 PATIENCE_MS = 2_000
 """How long a host may take to list its models."""
+
+FRESH_MS = 3_600_000
+"""How long a list is good for."""
+
+RETRY_MS = 60_000
+"""A host that did not answer is asked again so much later."""
 
 _LONGEST_LIST = 1_000_000
 _MOST_MODELS = 2_000
@@ -59,6 +65,23 @@ _DASHSCOPE = (
     "text-embedding-v4",
 )
 _MODELSCOPE = ("Qwen/Qwen3-Coder-480B-A35B-Instruct",)
+
+
+class HostList(NamedTuple):
+    """What one host lists, and when it was told and asked last, in milliseconds since the Unix epoch."""
+
+    models: list[dict[str, Any]] | None
+    """As the host told them; None if it never has."""
+    told_ms: int
+    asked_ms: int
+
+    def is_due(self, now_ms: int) -> bool:
+        """Whether the host should be asked again."""
+        return now_ms - self.told_ms >= FRESH_MS and now_ms - self.asked_ms >= RETRY_MS
+
+
+HostLists = dict[str, HostList]
+"""By base URL."""
 
 
 class NoList(Exception):
