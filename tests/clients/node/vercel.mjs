@@ -1,10 +1,10 @@
 // The Vercel AI SDK with its provider for OpenAI-compatible APIs, used as its users use it.
 //
-// Parameters: {operation, baseURL, apiKey, model, prompt, maxRetries?, extraBody}. Reports what the operation returns, or
+// Parameters: {operation, baseURL, apiKey, model, prompt, values?, maxRetries?, extraBody}. Reports what it returns, or
 // {error} with what the SDK's user sees.
 
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
+import { APICallError, embedMany, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 
 import { report } from "../../worker/node/report.mjs";
@@ -105,7 +105,7 @@ const operations = {
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
-await report(async ({ operation, baseURL, apiKey, model, prompt, maxRetries, extraBody }) => {
+await report(async ({ operation, baseURL, apiKey, model, prompt, values, maxRetries, extraBody }) => {
   const provider = createOpenAICompatible({
     name: "qwen",
     baseURL,
@@ -115,6 +115,10 @@ await report(async ({ operation, baseURL, apiKey, model, prompt, maxRetries, ext
     transformRequestBody: (body) => ({ ...body, ...extraBody }),
   });
   try {
+    if (operation === "embedMany") {
+      const { embeddings, usage } = await embedMany({ model: provider.textEmbeddingModel(model), values, maxRetries });
+      return { embeddings, usage };
+    }
     return await operations[operation]({ model: provider(model), prompt, maxRetries });
   } catch (error) {
     const cause = RetryError.isInstance(error) ? error.lastError : error;
