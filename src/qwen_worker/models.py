@@ -105,7 +105,7 @@ def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str],
 
 
 def _follow(name: str, aliases: Mapping[str, str]) -> str:
-    """The end of a chain of aliases; of a circle, the name itself."""
+    """Follows a chain of aliases to its end. In a circle it returns the name itself."""
     model = name.removesuffix(LONG_CONTEXT) if name not in aliases else name
     for _ in range(len(aliases) + len(BUILT_IN_ALIASES) + 1):
         target = alias_target(model, aliases)

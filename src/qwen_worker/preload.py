@@ -1,8 +1,8 @@
 """Everything that is imported only where it is needed, imported at once: for runtimes with a memory snapshot.
 
-Where each start compiles the source, what a request does not need is better not loaded. Cloudflare takes a
-snapshot of the memory after the imports of a deployment instead: there a module costs a start nothing if it
-is loaded by then, and CPU time of a request's small allowance if it is not.
+A runtime that compiles the source at each start should load only what a request needs. Cloudflare takes a
+snapshot of the memory after the imports of a deployment instead: a module in the snapshot costs a start
+nothing, and a module that is loaded later costs a request some of its little CPU time.
 """
 
 # ruff: noqa: F401
@@ -22,9 +22,11 @@ import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
 import qwen_worker.api.messages.errors
 import qwen_worker.api.messages.handler
+import qwen_worker.api.messages.models
 import qwen_worker.api.messages.native
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native
+import qwen_worker.api.responses.native_end
 import qwen_worker.api.responses.posted_to_chat
 import qwen_worker.config.aliases
 import qwen_worker.config.base_url

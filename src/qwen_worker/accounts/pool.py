@@ -1,7 +1,7 @@
 """The accounts under one reading of the settings: each with its configuration and its credentials.
 
-What only several accounts need (turns, cooldowns, their record) is imported where there are several, what
-only a login needs where there is one.
+Modules that only several accounts need (turns, cooldowns, their record) are imported if there are several;
+modules that only a login needs, if there is one.
 """
 
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class Account:
         self.settings = settings
         self.source = source
         self.health_id = health_id
-        """By what its cooldowns are found: another one if its secret or its base URL changes."""
+        """Identifies its cooldowns. Changes with its secret and its base URL."""
         self.base_url = base_url
         """Where a key calls; a login's host is told by its token."""
         self._refused_stage: object = None
@@ -49,7 +49,7 @@ class Account:
         return self.settings.label
 
     def access(self, model: str) -> AccountAccess:
-        """What a call for a model needs of it; `model` is the name that it has there."""
+        """What a call to this account needs; `model` is the model's name at its host."""
         ways = Ways(self.settings.responses, self.settings.messages)
         return AccountAccess(self.settings.label, self.source, model, ways)
 
@@ -63,7 +63,7 @@ class Account:
         self._refused_stage = self.source.stage
 
     def has_renewed(self, now_ms: int) -> bool:
-        """Whether the credential has come back to life since, by the cron trigger or another isolate."""
+        """Whether the cron trigger or another isolate has renewed the credential since then."""
         return self.source.has_renewed(self._refused_stage, now_ms)
 
 
@@ -125,8 +125,20 @@ class AccountPool:
             )
         return found
 
+    def first_ready(self, model: str | None, now_ms: int) -> ServingAccount | None:
+        """The account that comes first by priority among those that serve a model and are in no cooldown; for
+        a question that counts as nobody's turn. Raises NotFound.
+        """
+        ready = [
+            serving
+            for serving in self.serving(model)
+            if self.record is None
+            or self.record.memory.health(serving[0].health_id).cooldown_for(serving[1], now_ms) is None
+        ]
+        return min(ready, key=lambda serving: serving[0].settings.priority, default=None)
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does: keeps the logins fresh, tells of cooldowns. Never raises."""
+        """Does the cron trigger's work: refreshes logins and writes cooldowns. Never raises."""
         for account in self.accounts:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
         if self.record is not None:

@@ -6,8 +6,9 @@ Until the first event of a stream has come, an error is an answer with its own s
 client is kept waiting with keep-alives, and from then on an error is what ends the stream.
 
 Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
-it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
-not be. What a usual request does not need is imported only where it is needed, to keep the start short.
+it. An await costs a turn of the event loop and a task costs two, so before the first byte there are no
+needless ones. What a usual request does not need is imported only where it is needed, to keep the start
+short.
 """
 
 import asyncio
@@ -43,8 +44,8 @@ STREAM_HEADERS = {
 async def proxy(call: Call, context: Context) -> None:
     """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
 
-    The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
-    the arguments of their call, and have no name for it.
+    The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
+    create it in the arguments of this function, without a name.
     """
     journey = Journey(call, context)
     is_stream = call.stream
@@ -81,13 +82,18 @@ class Journey:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
         serving = pool.serving(self._model, exchange.call.api)
-        if pool.record is None:
-            account, model = serving[0]
-            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
-        else:
-            from qwen_worker.accounts.failover import Failover
+        try:
+            if pool.record is None:
+                account, model = serving[0]
+                opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+            else:
+                from qwen_worker.accounts.failover import Failover
 
-            opened = await Failover(exchange, serving, pool.record).open()
+                opened = await Failover(exchange, serving, pool.record).open()
+        except ProxyError as error:
+            if exchange.call.explain is not None:
+                exchange.call.explain(error)
+            raise
         exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
@@ -114,9 +120,9 @@ class Journey:
         self.log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
-        """Responds with an answer that is too long to be read first; what became of it.
+        """Responds with an answer that is too long to be read first. Returns what became of it.
 
-        Where it breaks, the client is left with the beginning of a JSON object, which nobody takes for one.
+        If it breaks off, the client has half a JSON object, which it cannot take for an answer.
         """
         pipe = self._context.runtime.open_pipe()
         head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
@@ -175,7 +181,7 @@ class Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
-            tail, dialect = StreamTail(), prepared.dialect
+            tail, dialect = StreamTail(prepared.kept_bytes), prepared.dialect
             return follow_native(
                 pipe,
                 pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
@@ -204,7 +210,7 @@ class Journey:
         return await self._relay(pipe, opened)
 
     async def _fail(self, pipe: Pipe, wait: KeepAlive, error: Exception) -> StreamOutcome:
-        """Tells an error in a stream that has begun with keep-alives."""
+        """Sends an error in a stream that has begun with keep-alives."""
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
@@ -212,7 +218,7 @@ class Journey:
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
-        """Runs a stream to its end, which the client sees whatever happens."""
+        """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
             self.log_end("stream ended", outcome.completion, outcome.size_bytes)
@@ -228,11 +234,11 @@ class Journey:
     # --- both
 
     def headers(self, opened: Opened) -> dict[str, str]:
-        """What a response tells of the host's answer and of who gave it."""
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
     def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
-        """The one line that tells what became of the request."""
+        """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(

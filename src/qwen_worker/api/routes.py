@@ -12,7 +12,7 @@ from qwen_worker.errors import ProxyError
 Handler = Callable[[Context], Awaitable[None]]
 
 ErrorBody = Callable[[ProxyError, str], str]
-"""Renders an error and the request's id as the body of a response."""
+"""Makes the body of a response from an error and the request's id."""
 
 
 async def _welcome(context: Context) -> None:
@@ -134,12 +134,12 @@ class Route(NamedTuple):
 
     @property
     def needs_key(self) -> bool:
-        """Whether one must have a key even to be told that a method is wrong."""
+        """Whether a client needs a key even to learn that a method is wrong."""
         return any(endpoint.needs_key for endpoint in self.endpoints.values())
 
     @property
     def error_body(self) -> ErrorBody:
-        """How the API of this path renders an error."""
+        """How the API of this path words an error."""
         return next(iter(self.endpoints.values())).error_body
 
     @property

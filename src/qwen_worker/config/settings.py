@@ -29,7 +29,7 @@ REMOVED = {
 
 
 class Settings(NamedTuple):
-    """The Worker's configuration. The README's table documents each variable."""
+    """The Worker's configuration. docs/configuration.md explains each variable."""
 
     accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
     """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
@@ -52,7 +52,8 @@ class Settings(NamedTuple):
     upstream_timeout_seconds: float = 600.0
     """UPSTREAM_TIMEOUT_SECONDS: a whole non-streaming answer, or the headers of a stream."""
     keep_alive_seconds: float = 10.0
-    """STREAM_KEEP_ALIVE_SECONDS: silence before the first event after which comments are sent; 0: never."""
+    """STREAM_KEEP_ALIVE_SECONDS: silence before the first event after which keep-alives are sent; 0: never.
+    """
     idle_timeout_seconds: float = 300.0
     """STREAM_IDLE_TIMEOUT_SECONDS: silence within a stream after which it is given up."""
     problems: tuple[Problem, ...] = ()

@@ -24,7 +24,7 @@ from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_envi
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
-"""How long a body is read that nobody wants."""
+"""How long the body of a refused request is read."""
 
 UNCOMPRESSED = {"accept-encoding": "identity"}
 """A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
@@ -36,8 +36,8 @@ _latest_environment: "WorkerEnvironment | None" = None
 def serve(request: Any, env: Any, ctx: Any) -> Any:
     """Answers a fetch event with a JavaScript promise of a Response.
 
-    The promise is ours, and what answers begins at once: each turn of Pyodide's event loop costs a timer, and
-    the runtime's own way from a coroutine to a promise costs as much as three.
+    It makes the promise itself and starts to answer at once: each turn of Pyodide's event loop costs a timer,
+    and the runtime's conversion of a coroutine to a promise costs as much as three turns.
     """
     environment = _environment(env)
     gateway = _gateway(environment)
@@ -132,6 +132,10 @@ class WorkerRequest:
         value = self._get_header(name)
         return None if absent(value) else value
 
+    @property
+    def query(self) -> str:
+        return str(self._request.url).partition("#")[0].partition("?")[2]
+
     async def body(self, limit_bytes: int) -> bytes:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit():
@@ -149,9 +153,10 @@ class WorkerRequest:
         if self._is_read or absent(self._request.body):
             return
         self._is_read = True
-        options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
+        # A signal would not do: `pipeTo` minds it only when the next bytes come.
+        drained = self._request.body.pipeTo(js.WritableStream.new())
         with suppress(JsException):
-            await self._request.body.pipeTo(js.WritableStream.new(), options)
+            await Promise.race(to_js([drained, js.scheduler.wait(DISCARD_MS)]))
 
     async def _read_undeclared(self, limit_bytes: int) -> bytes:
         """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""
@@ -175,7 +180,7 @@ class WorkerRequest:
 
 
 class WorkerClock:
-    """The runtime's time. On Workers it stands still between I/O, which is fine for all we ask of it."""
+    """The runtime's time. On Workers it stands still between I/O, which does no harm here."""
 
     __slots__ = ()
 
@@ -338,7 +343,7 @@ class WorkerResponse:
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
-    """A time-out is told from a broken connection by the exception's name alone."""
+    """Only the exception's name tells a time-out from a broken connection."""
     if error.name in ("TimeoutError", "AbortError"):
         return ports.FetchTimeout()
     return ports.FetchError()

@@ -31,7 +31,7 @@ def host_family(base_url: str) -> HostFamily:
 
 @lru_cache(maxsize=64)
 def is_plan_host(base_url: str) -> bool:
-    """Whether a host serves a plan for coding tools (Coding Plan, Token Plan), and judges clients by their
+    """Whether a host serves a plan for coding tools (Coding Plan, Token Plan), and accepts clients by their
     User-Agent.
     """
     host = urlsplit(base_url).hostname or ""

@@ -1,6 +1,6 @@
 """The body of POST /v1/chat/completions: is it JSON, and is it a chat request.
 
-Fields we do not know pass unchecked; Qwen is the judge of them. Every failure is an `InvalidRequest` (see
+Unknown fields pass unchecked: Qwen decides about them. Every failure is an `InvalidRequest` (see
 `validation`).
 """
 
@@ -169,9 +169,11 @@ def _message_problem(index: int, message: Any) -> InvalidRequest | None:
 
 
 def _may_lack_content(role: str, message: dict[str, Any]) -> bool:
-    """OpenAI lets an assistant say nothing if it called something or refused, and a function answer null.
+    """Whether a message may have no content: with OpenAI an assistant's if it has a call or a refusal, and a
+    function's.
 
-    `reasoning_content` is what Qwen's thinking models add: clients send such a turn back as they got it.
+    So may an assistant's with `reasoning_content`, which Qwen's thinking models add: clients send such a
+    message back as they got it.
     """
     if role == "function":
         return True

@@ -50,7 +50,7 @@ def _call(request: EmbeddingsRequest, batch: range) -> Call:
     """One request to a host. Batches are spread over the accounts: there is no prompt to be cached."""
     place = 0 if request.inputs is None else request.inputs.start(batch.start)
     affinity_key = crc32(request.body.raw[place : place + 1024], place)
-    return Call(request.model, False, affinity_key, DIALECT, partial(_prepare, request, batch), API)
+    return Call(request.model, False, affinity_key, DIALECT, partial(_prepare, request, batch), api=API)
 
 
 def _prepare(request: EmbeddingsRequest, batch: range, target: Target) -> Prepared:

@@ -1,7 +1,8 @@
 """A Messages request as a host takes it that speaks Messages: small rules, each with its reason.
 
 What Anthropic takes and a host may refuse is made fit. Sources: apis-on-the-wire 1.2, 2.1 and 5; of most it
-is not known what each of Qwen's hosts does today, and all that only look like Anthropic have broken on them.
+is not known what each of Qwen's hosts does today, and every host that only imitates Anthropic has failed on
+some.
 """
 
 from typing import Any

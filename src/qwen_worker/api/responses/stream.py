@@ -123,7 +123,7 @@ class ResponsesTranslator:
     # --- the host's chunks
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """`is_cut_off`: an event that makes no sense was not sent to its end."""
+        """With `is_cut_off`, an event that is no JSON is ignored: it was not sent to its end."""
         for event in self._parser.feed(data):
             if event.data.startswith("[DONE]"):
                 self.is_over = True
