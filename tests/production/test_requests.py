@@ -182,6 +182,43 @@ def test_errors_of_qwen(client: OpenAI, expected: Expectation, stream: bool) -> 
     assert raised.value.request_id
 
 
+@pytest.mark.parametrize("level", ["[", '{"a":', '[{"a":'])
+@pytest.mark.parametrize("place", ['"x":', '"messages":[{"role":"user","content":"x","x":', '"tools":[{"x":'])
+def test_a_deeply_nested_body_is_refused_and_the_isolate_lives(
+    worker: PyodideWorker, client: OpenAI, level: str, place: str
+) -> None:
+    """Without the check the scanner exhausts the stack of the isolate, which ends all of its requests."""
+    response = httpx.post(
+        f"{worker.openai_base_url}/chat/completions",
+        content=f"{{{place}{level * 100_000}".encode(),
+        headers={**AUTHORIZATION, "content-type": "application/json"},
+    )
+
+    assert response.status_code == 400
+    assert response.json()["error"]["code"] == "invalid_json"
+    assert "nested too deeply" in response.json()["error"]["message"]
+    assert client.models.list().data, "the isolate lives"
+
+
+def test_a_body_at_the_limit_of_nesting_is_answered(worker: PyodideWorker, simulator: QwenSimulator) -> None:
+    key = key_for(worker, "nested")
+    schema = '{"not":' * 480 + '{"additionalProperties":"\u00e9"}' + "}" * 480
+    tool = f'{{"type":"function","function":{{"name":"f","strict":true,"parameters":{schema}}}}}'
+    body = (
+        f'{{"model":"{MODEL}","messages":[{{"role":"user","content":"x"}}],"tools":[{tool}],'
+        f'"simulate":{{"key":"{key}"}}}}'
+    )
+
+    response = httpx.post(
+        f"{worker.openai_base_url}/chat/completions",
+        content=body.encode(),
+        headers={**AUTHORIZATION, "content-type": "application/json"},
+    )
+
+    assert response.status_code == 200, response.text
+    assert simulator.find(key)
+
+
 def test_head_has_no_body(worker: PyodideWorker) -> None:
     response = httpx.head(f"{worker.base_url}/health")
 

@@ -46,8 +46,8 @@ class ServingIsolate(Isolate):
     async def end(self) -> None:
         """Eviction: what is in the background ends first, but for 30 s at most.
 
-        Where KV has storms this waits longer, until KV has the isolate's tokens: a token that is in memory
-        alone goes with the isolate, and no code can do anything about it.
+        In scenarios where KV fails for minutes this waits longer, until KV has the isolate's tokens: a token
+        that is only in memory is lost with the isolate, and no code can prevent that.
         """
         grace_seconds = 300 if self._world.scenario.kv_storms else 30
         await self.background.settle(grace_seconds)
@@ -69,9 +69,7 @@ class ServingIsolate(Isolate):
                 said = False
             elif description["source"] == "memory" and token is account.source.stage is not self._checked:
                 self._checked = token
-                if not any(
-                    f'"{token.refresh_token}"' in value for value in self._world.namespace.every_value()
-                ):
+                if f'"{token.refresh_token}"' not in " ".join(self._world.namespace.every_value()):
                     self._world.report.unsaved_in_truth.append(str(token.refresh_token))
         return said
 

@@ -8,8 +8,9 @@ from typing import cast
 
 import pytest
 
-from qwen_worker.credentials import oauth
-from qwen_worker.credentials.renewal import Renewal
+from qwen_worker.credentials import oauth, renewal
+from qwen_worker.credentials.job import Job
+from qwen_worker.credentials.kv_look import KvLook
 from tests.simulation.report import Report
 from tests.simulation.scenarios import small
 from tests.simulation.simulation import simulate
@@ -57,6 +58,16 @@ def test_a_kv_that_is_staler_than_cloudflares_does_not_brick_the_login_either(se
     assert report.share("failed after retries") < 0.02
 
 
+@pytest.mark.parametrize("seed", [4, 16])
+def test_no_token_is_lost_that_is_replaced_while_kv_takes_no_writes(seed: int) -> None:
+    report = simulate(small("failing writes"), seed)
+    print(f"\n{HEADER}\n{row(report)}")
+    assert report.problems == []
+    assert report.per_day("refreshed") > 200
+    assert report.counts["failed writes"] > 500
+    assert report.share("failed after retries") < 0.02
+
+
 def test_the_same_seed_gives_the_same_month() -> None:
     scenario = replace(small("no cron"), days=4.0)
     one, two = simulate(scenario, 7), simulate(scenario, 7)
@@ -64,16 +75,16 @@ def test_the_same_seed_gives_the_same_month() -> None:
     assert row(one) != row(simulate(scenario, 8))
 
 
-async def delete_on_400(self: Renewal, refused: oauth.Refused, spent: str) -> None:
-    """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
-    namespace = cast(MemoryKV, self._job.runtime.kv).namespace
+async def delete_on_400(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> None:
+    """What the predecessor did: it took a refused refresh token for the stored one and deleted that."""
+    namespace = cast(MemoryKV, job.runtime.kv).namespace
     for key in list(namespace.history):
         namespace.commit(key, None, asyncio.get_running_loop().time())
-    self._state.held.token = None
+    job.state.held.token = None
 
 
 def test_the_simulation_notices_a_refusal_that_deletes_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Renewal, "_doubt", delete_on_400)
+    monkeypatch.setattr(renewal, "doubt", delete_on_400)
     report = simulate(replace(small("no cron"), days=4.0, quiet_nights=1.0, new_logins=0), 1)
     assert any("deleted" in problem for problem in report.problems)
     assert report.share("failed after retries") > 0.01

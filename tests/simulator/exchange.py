@@ -15,6 +15,7 @@ from tests.simulator.json_types import JsonObject, JsonValue, compact
 from tests.simulator.recording import ReceivedRequest, Recorder
 from tests.simulator.wire import BodyWriter, break_off, forever, pause
 
+_MISUSE_STATUS: Final = 418
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -43,6 +44,11 @@ class Exchange:
         else:
             document, content_type = self._error_document(body, fault.reset_in_seconds), _JSON
         return await self.send_document(status, fault.content_type or content_type, document, fault)
+
+    async def send_misuse(self, error: Exception) -> web.StreamResponse:
+        """Answer a fault that is not understood: with a status that Qwen never answers."""
+        misuse: JsonObject = {"message": f"simulate: {error}", "code": "simulator_misuse"}
+        return await self.send_json(_MISUSE_STATUS, {"error": misuse})
 
     async def send_document(
         self, status: int, content_type: str, document: bytes, fault: Fault = HEALTHY

@@ -1,7 +1,7 @@
 """Virtual time: a sleep of hours takes no time, and the order of events is exact.
 
-Of its own rather than PyPI's looptime: that one waits for ever where a test waits for what never comes (here
-a Deadlock), needs a private class to be used outside of pytest, and makes the simulation slower.
+PyPI's looptime does the same, but hangs where a test waits for what never comes (here: Deadlock), has no
+public class for use outside of pytest, and makes the simulation slower.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class VirtualClock:
 
 
 async def pass_time(seconds: float) -> None:
-    """What a fake takes for its work: in a `virtual` test so long, on an ordinary loop a turn of the loop."""
+    """The time that a fake takes for its work: `seconds` in a `virtual` test, one turn of the loop on an
+    ordinary loop.
+    """
     virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
     await asyncio.sleep(seconds if virtual else 0)
 

@@ -1,4 +1,4 @@
-"""One isolate, as its accounts see it: its own memory and background; KV and Qwen are shared."""
+"""One isolate as its accounts see it: its own memory and background, a KV and a Qwen that others share."""
 
 from __future__ import annotations
 

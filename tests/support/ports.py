@@ -102,7 +102,7 @@ class ScriptedRequest:
         body: bytes | str | dict[str, Any] = b"",
     ) -> None:
         self.method = method
-        self.path = path
+        self.path, _, self.query = path.partition("?")
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         if isinstance(body, dict):
             body = json.dumps(body)

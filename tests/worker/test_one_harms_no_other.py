@@ -56,7 +56,8 @@ class Gateway:
 def gateway(simulator: QwenSimulator, start_direct_worker: StartDirectWorker) -> Gateway:
     logins = [simulator.create_login().credentials() for _ in range(2)]
     key = {"api_key": DEFAULT_API_KEY, "base_url": simulator.api_url}
-    equal = [{**account, "priority": 1} for account in (*logins, key)]
+    accounts: list[Any] = [*logins, key]
+    equal = [{**account, "priority": 1} for account in accounts]
     variables = {"QWEN_CLI_AUTH": json.dumps(equal[:2]), "QWEN_API_KEY": json.dumps(equal[2])}
     return Gateway(start_direct_worker(variables), simulator)
 

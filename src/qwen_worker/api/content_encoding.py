@@ -1,7 +1,8 @@
 """Compressed bodies of requests (`content-encoding`).
 
-Python decompresses, not the runtime: it stops at the limit, where `DecompressionStream` unpacks all of a bomb
-into memory, and a body that is no gzip is an exception, which has ended the process of older runtimes.
+Python decompresses, not the runtime. Python can stop at the limit, while `DecompressionStream` would unpack a
+whole decompression bomb into memory. And a body that is no gzip raises an exception in Python, while it has
+ended the process of older runtimes.
 """
 
 import zlib
@@ -16,14 +17,14 @@ _LONGEST_NAME = 32
 def decode_body(data: bytes, encoding: str, limit_bytes: int) -> bytes:
     """The body without the codings that a `content-encoding` header lists, the last applied first.
 
-    Raises PayloadTooLarge if it, or what lies between two codings, is larger than `limit_bytes`, and
+    Raises PayloadTooLarge if it, or the result of one of several codings, is larger than `limit_bytes`, and
     UnsupportedEncoding if it cannot be decoded.
     """
     codings = [
         coding for name in encoding.lower().split(",") if (coding := name.strip()) not in ("", "identity")
     ]
     if len(codings) > _MOST_CODINGS:
-        raise UnsupportedEncoding("The request body is compressed too many times.", accepted=_accepted())
+        raise _refusal("The request body is compressed too many times.")
     for coding in reversed(codings):
         data = _decode(data, coding, limit_bytes)
     return data
@@ -37,7 +38,7 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
             if len(coding) <= _LONGEST_NAME and coding.isascii() and coding.isprintable()
             else "this one"
         )
-        raise UnsupportedEncoding(f"The content encoding '{name}' is not supported.", accepted=_accepted())
+        raise _refusal(f"The content encoding '{name}' is not supported.")
     pieces: list[bytes] = []
     room = limit_bytes
     try:
@@ -55,9 +56,8 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
             room -= len(piece)
             data = decompressor.unused_data
     except _failures(coding):
-        raise UnsupportedEncoding(
-            f"The request body cannot be decoded as '{coding}', which its content-encoding says it is.",
-            accepted=_accepted(),
+        raise _refusal(
+            f"The request body cannot be decoded as '{coding}', which its content-encoding says it is."
         ) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -65,7 +65,8 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
 def _decompressor(coding: str, data: bytes) -> Any:
     if coding == "zstd":
         zstd = _zstd()
-        # RFC 8878 has decoders support 8 MB; more is memory that a few bytes can ask for.
+        # RFC 8878 asks decoders to support windows of 8 MB. If more were allowed, a few bytes could claim
+        # much memory.
         return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 23})
     if coding.endswith("gzip"):
         return zlib.decompressobj(31)
@@ -78,8 +79,11 @@ def _failures(coding: str) -> tuple[type[Exception], ...]:
     return (_zstd().ZstdError if coding == "zstd" else zlib.error, EOFError)
 
 
-def _accepted() -> str:
-    return "gzip, deflate, zstd" if _zstd() else "gzip, deflate"
+def _refusal(message: str) -> UnsupportedEncoding:
+    error = UnsupportedEncoding(message)
+    if _zstd() is not None:
+        error.accepted += ", zstd"
+    return error
 
 
 def _zstd() -> Any:

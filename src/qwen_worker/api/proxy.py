@@ -6,8 +6,9 @@ Until the first event of a stream has come, an error is an answer with its own s
 client is kept waiting with keep-alives, and from then on an error is what ends the stream.
 
 Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
-it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
-not be. What a usual request does not need is imported only where it is needed, to keep the start short.
+it. An await costs a turn of the event loop and a task costs two, so before the first byte there are no
+needless ones. What a usual request does not need is imported only where it is needed, to keep the start
+short.
 """
 
 import asyncio
@@ -41,19 +42,26 @@ STREAM_HEADERS = {
 
 
 async def proxy(call: Call, context: Context) -> None:
-    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can."""
-    journey = _Journey(call, context)
-    if call.stream:
+    """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
+
+    The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
+    create it in the arguments of this function, without a name.
+    """
+    journey = Journey(call, context)
+    is_stream = call.stream
+    del call
+    if is_stream:
         await journey.stream()
     else:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
-        self._call = call
+        self._model = call.model
+        self._dialect = call.dialect
         self._context = context
         self._clock = context.runtime.clock
         self._idle_seconds = context.settings.idle_timeout_seconds
@@ -70,18 +78,23 @@ class _Journey:
             log=context.log,
         )
 
-    async def _open(self) -> Opened:
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._call.model)
-        if pool.record is None:
-            account, model = serving[0]
-            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
-        else:
-            from qwen_worker.accounts.failover import Failover
+        serving = pool.serving(self._model, exchange.call.api)
+        try:
+            if pool.record is None:
+                account, model = serving[0]
+                opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+            else:
+                from qwen_worker.accounts.failover import Failover
 
-            opened = await Failover(exchange, serving, pool.record).open()
-        exchange.forget_bodies()
+                opened = await Failover(exchange, serving, pool.record).open()
+        except ProxyError as error:
+            if exchange.call.explain is not None:
+                exchange.call.explain(error)
+            raise
+        exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
         return opened
@@ -90,27 +103,27 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
+        opened = await self.ask()
         answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
-        headers = {**self._headers(opened), "content-type": "application/json"}
+        headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
                 opened.answer.end_timeout()
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self._log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
+            self.log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
             return
         if prepared.translator is not None:
             body = json.dumps(prepared.translator.whole(answer.value)).encode()
         else:
             body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
         self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+        self.log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
-        """Responds with an answer that is too long to be read first; what became of it.
+        """Responds with an answer that is too long to be read first. Returns what became of it.
 
-        Where it breaks, the client is left with the beginning of a JSON object, which nobody takes for one.
+        If it breaks off, the client has half a JSON object, which it cannot take for an answer.
         """
         pipe = self._context.runtime.open_pipe()
         head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
@@ -131,7 +144,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -144,7 +157,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -152,7 +165,7 @@ class _Journey:
     def _keep_alive(self) -> KeepAlive:
         return KeepAlive(
             lambda pipe: self._context.respond(_stream_response(pipe, {})),
-            keep_alive=self._call.dialect.keep_alive,
+            keep_alive=self._dialect.keep_alive,
             open_pipe=self._context.runtime.open_pipe,
             keep_alive_seconds=self._context.settings.keep_alive_seconds,
             clock=self._clock,
@@ -169,7 +182,7 @@ class _Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
-            tail, dialect = StreamTail(), prepared.dialect
+            tail, dialect = StreamTail(prepared.kept_bytes), prepared.dialect
             return follow_native(
                 pipe,
                 pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
@@ -198,39 +211,40 @@ class _Journey:
         return await self._relay(pipe, opened)
 
     async def _fail(self, pipe: Pipe, wait: KeepAlive, error: Exception) -> StreamOutcome:
-        """Tells an error in a stream that has begun with keep-alives."""
+        """Sends an error in a stream that has begun with keep-alives."""
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
-        await write_last(pipe, self._call.dialect.error_ending(error))
+        await write_last(pipe, self._dialect.error_ending(error))
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
-        """Runs a stream to its end, which the client sees whatever happens."""
+        """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._call.dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
             with suppress(StreamBroken):
                 await write_last(pipe, ending)
         pipe.close()
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
-        """The one line that tells what became of the request."""
+    def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
+        """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(
             event,
-            model=self._call.model or self._context.settings.default_model,
+            model=self._model or self._context.settings.default_model,
             usage=counts(completion.usage, self._exchange.errors),
             finish_reason=finish_reason(completion.finish_reason, self._exchange.errors),
             bytes=size_bytes,

@@ -1,9 +1,9 @@
 """One OAuth account, as requests and the cron trigger see it.
 
-The life of a request: a valid token in memory is used at once (the hot path: no KV, no await). Otherwise
-one request of the isolate starts a job in the background and all of them, itself included, poll the state
-until it has come to something. No awaitable is shared (Workers kills a request that awaits another one's), a
-hang-up loses nothing, and a job that dies is replaced when its lease is over.
+A request uses a valid token in memory at once, without KV and without waiting. Otherwise one request of the
+isolate starts a job in the background, and all of them, itself included, poll the state until the job has
+ended. No awaitable is shared (Workers kills a request that awaits another one's), the job goes on when its
+client hangs up, and a job that dies is replaced when its lease is over.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from qwen_worker.credentials.kv_look import KvLook
 from qwen_worker.credentials.renewal import Need, renew, start_renewal
 from qwen_worker.credentials.saver import Saver
 from qwen_worker.credentials.state import CredentialState, account_state
-from qwen_worker.errors import CredentialsMissing, CredentialsRejected, ProxyError, RefreshPending
+from qwen_worker.errors import ProxyError, RefreshPending
 from qwen_worker.fingerprint import fingerprint
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime
@@ -23,23 +23,6 @@ from qwen_worker.platform.ports import Runtime
 POLL_SECONDS = 0.02
 PATIENCE_MS = 45_000
 """How long a request waits for a token: through one dead job and the one that replaces it."""
-
-REJECTED_MESSAGE = (
-    "Qwen has refused the refresh token of this gateway's login. The operator must log in with the Qwen Code "
-    "CLI and set QWEN_CLI_AUTH to the new oauth_creds.json, or set QWEN_API_KEY and QWEN_BASE_URL."
-)
-EXPIRED_MESSAGE = (
-    "This gateway's login has expired and holds no refresh token. The operator must set QWEN_CLI_AUTH to a "
-    "complete oauth_creds.json, or set QWEN_API_KEY and QWEN_BASE_URL."
-)
-DISCONTINUED_MESSAGE = (
-    "Qwen refuses an access token that it has issued just now: its OAuth tier was closed on 2026-04-15. The "
-    "operator must set QWEN_API_KEY and QWEN_BASE_URL instead."
-)
-MISSING_MESSAGE = (
-    "This gateway has no credentials for Qwen. The operator must set QWEN_API_KEY (with QWEN_BASE_URL) or "
-    "QWEN_CLI_AUTH."
-)
 
 
 class OAuthSource:
@@ -109,7 +92,7 @@ class OAuthSource:
 
     @property
     def stage(self) -> object:
-        """The token at its present stage, to be compared with a later one."""
+        """The token in memory now, for `has_renewed` to compare with a later one."""
         return self._state.held.token
 
     def has_renewed(self, refused: object, now_ms: int) -> bool:
@@ -123,7 +106,7 @@ class OAuthSource:
         )
 
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does: refreshes so early that requests need not, saves what is unsaved."""
+        """For the cron trigger: refreshes before requests have to, and saves what is unsaved."""
         state, job = self._state, self._job(runtime, log)
         now = runtime.clock.now_ms()
         if state.is_settled(now, lead_ms=2 * self._settings.lead_ms):
@@ -149,7 +132,7 @@ class OAuthSource:
     async def _wait_for(
         self, unwanted: str | None, runtime: Runtime, log: Log, patience_ms: int | None
     ) -> Credential:
-        """Polls until there is a usable token other than `unwanted`; sees that someone is at work on it."""
+        """Polls until there is a usable token other than `unwanted`; starts a job if nobody is at work."""
         state, clock = self._state, runtime.clock
         held, lease = state.held, state.job
         began = clock.now_ms()
@@ -159,7 +142,9 @@ class OAuthSource:
         while True:
             now = clock.now_ms()
             if now < state.discontinued.until_ms or state.discontinued.is_of(unwanted, began):
-                raise CredentialsRejected(DISCONTINUED_MESSAGE, code="oauth_discontinued")
+                from qwen_worker.credentials.failure import discontinued
+
+                raise discontinued()
             credential = held.credential
             if credential is not None and now < held.usable_until_ms and credential.secret != unwanted:
                 if log.is_debug:
@@ -167,7 +152,7 @@ class OAuthSource:
                 return credential
             if not lease.is_held(now):
                 if lease.until_ms == 0 and (settled or now < state.refreshes.retry_at_ms):
-                    raise self._failure(now)
+                    raise self._no_token(now)
                 if lease.until_ms:
                     log.warning("credentials job died", consequence="this request takes over")
                 start_renewal(self._job(runtime, log), Need("not due", unwanted))
@@ -177,20 +162,10 @@ class OAuthSource:
             await clock.sleep(pause)
             pause = min(POLL_SECONDS, pause * 2)
 
-    def _failure(self, now: int) -> ProxyError:
-        """Why there is no token, in the words for the client."""
-        token = self._state.held.token
-        if token is None:
-            return CredentialsMissing(MISSING_MESSAGE)
-        if token.refresh_token is None:
-            return CredentialsRejected(EXPIRED_MESSAGE)
-        refusal = self._state.refusals.of(token)
-        if refusal is not None and refusal.final:
-            return CredentialsRejected(REJECTED_MESSAGE)
-        return RefreshPending(
-            "The token for Qwen is being refreshed, or the refresh failed in passing. Try again shortly.",
-            retry_after_seconds=max(1.0, (self._state.refreshes.retry_at_ms - now) / 1000),
-        )
+    def _no_token(self, now: int) -> ProxyError:
+        from qwen_worker.credentials.failure import no_token
+
+        return no_token(self._state, now)
 
     def _attend(self, now: int, job: Job) -> None:
         """Starts in the background what is due, while the request goes on with the token that it has."""

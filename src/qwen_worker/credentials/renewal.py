@@ -1,9 +1,9 @@
-"""The job that gets an account a good token: another isolate's out of KV, or one for the refresh token.
+"""The job that gets a good token for an account: another isolate's from KV, or a new one by a refresh.
 
 It looks into KV first, because another isolate may have refreshed already. When the token endpoint refuses a
-refresh token, another isolate may have spent it, whose record this place cannot see yet. So the job goes from
-each spent token to the record of its successor, and calls a login rejected only when KV has had the time to
-show another one.
+refresh token, another isolate may have spent it and KV may not show its record here yet. So the job follows
+each spent token to the record of its successor, and rejects a login only after KV has had the time to show
+another one.
 """
 
 from collections.abc import Coroutine
@@ -13,9 +13,10 @@ from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
 from qwen_worker.credentials.job import Job
 from qwen_worker.credentials.kv_look import KvLook
+from qwen_worker.credentials.refresh_attempts import refresh_with_retries
+from qwen_worker.credentials.refusal_verdict import PENDING_RETRY_MS, doubt, judge
 from qwen_worker.credentials.saver import Saver
 from qwen_worker.fingerprint import fingerprint
-from qwen_worker.platform.ports import StoreError
 
 LEASE_MS = oauth.TOKEN_TIMEOUT_MS + 3_000
 """A job that has shown no progress for so long has died with its request."""
@@ -23,28 +24,20 @@ LEASE_MS = oauth.TOKEN_TIMEOUT_MS + 3_000
 MAX_STEPS = 12
 """How many tokens a job looks at at most, from a spent one to its successor and so on."""
 
-REFRESH_ATTEMPTS = 3
-REFRESH_BUDGET_MS = 10_000
-"""No further attempt of a job starts later than this; background work has some 30 s in all."""
-
 UNREADABLE_DELAYS_SECONDS = (0.5, 1.0, 2.0)
-"""Pauses before the configured refresh token, most likely long spent, is sent because KV cannot be read."""
-
-SETTLE_SECONDS = 2.0
-"""After a refusal: time for the isolate that has won the race to write what it got."""
-CONFIRM_MS = 75_000
-"""A refusal is final when KV, stale for up to 60 s, has not shown another login for so long."""
-PENDING_RETRY_MS = 4_000
+"""Pauses while KV cannot be read. After them the configured refresh token is sent, although it was most
+likely spent long ago.
+"""
 
 FRESH_MS = 60_000
-"""A token refused by the API within this time of its issue was not refused for its age."""
+"""If the API refuses a token so soon after its issue, its age is not the reason."""
 
 
 class Need(NamedTuple):
     """What a job is to achieve: a token that is not due.
 
     `until`: not due for a request, or not due before the next cron trigger either; "looked": one look into KV
-    is all. `unwanted` is an access token that the API has refused.
+    is enough. `unwanted` is an access token that the API has refused.
     """
 
     until: Literal["not due", "not due soon", "looked"] = "not due"
@@ -52,7 +45,7 @@ class Need(NamedTuple):
 
 
 def start_renewal(job: Job, need: Need) -> None:
-    """Starts a renewal in the background. The state tells when it has ended, and what came of it."""
+    """Starts a renewal in the background. The state shows when it has ended, and its result."""
     job.runtime.background.spawn(renew(job, need))
 
 
@@ -91,8 +84,8 @@ class Renewal:
 
     async def _renew(self) -> None:
         state = self._state
-        unsaved = state.unsaved.pending
-        if unsaved is not None and unsaved.token != state.held.token:
+        unsaved, held = state.unsaved.pending, state.held.token
+        if unsaved is not None and unsaved.token != held and not _is_later(held, unsaved.token):
             self._job.adopt(unsaved.token, "memory")  # its job has died before it could
         if self._need.until == "looked":
             await self._look.look()
@@ -108,12 +101,14 @@ class Renewal:
                 return
 
     def _is_settled(self) -> bool:
-        """Whether the need is met. Cron comes again long before twice the lead time is over."""
+        """Whether the need is met. The cron trigger comes again long before twice the lead time is over."""
         lead_ms = 2 * self._job.settings.lead_ms if self._need.until == "not due soon" else None
         return self._state.is_settled(self._clock.now_ms(), unwanted=self._need.unwanted, lead_ms=lead_ms)
 
     async def _advance(self, token: OAuthToken) -> bool:
-        """Refreshes this token, or finds what has come of it. Whether there may be another one to look at."""
+        """Refreshes this token, or finds its successor. Returns whether there may be another token to look
+        at.
+        """
         state, is_configured = self._state, token == self._job.settings.login
         if is_configured and await self._look.look_at_former_key():
             return True
@@ -125,7 +120,7 @@ class Renewal:
         if refusal is not None and now < refusal.probe_at_ms:
             if await self._look.find_other(spent, token):
                 return True
-            await self._judge(spent, token)
+            await judge(self._job, spent, token)
             return False
         if token.access_token == self._need.unwanted and _is_fresh(token, now):
             pause_ms = state.discontinued.note(token.access_token, now)
@@ -133,7 +128,7 @@ class Renewal:
             return False
         if is_configured and await self._finds_kv_readable():
             return True
-        outcome = await self._refresh(token)
+        outcome = await refresh_with_retries(self._job, token, self._extend)
         if isinstance(outcome, oauth.Refreshed):
             await self._keep(outcome.token, token, spent)
             return False
@@ -143,13 +138,16 @@ class Renewal:
             pause_ms = state.refreshes.pause_after_fault(
                 now, outcome.retry_after_seconds, self._job.runtime.random()
             )
-            self._log.warning("refresh failed in passing", reason=outcome.reason, retry_in_ms=pause_ms)
+            self._log.warning("refresh failed temporarily", reason=outcome.reason, retry_in_ms=pause_ms)
             return False
-        await self._doubt(outcome, spent)
+        self._extend()
+        await doubt(self._job, self._look, outcome, spent)
         return True
 
     async def _finds_kv_readable(self) -> bool:
-        """Gives an unreadable KV some time. Whether it has become readable: then there is more to know."""
+        """Waits for a KV that cannot be read. Returns whether it can be read now, so that the job looks
+        again.
+        """
         record = self._state.record
         for delay in UNREADABLE_DELAYS_SECONDS:
             if not record.is_unreadable:
@@ -158,84 +156,31 @@ class Renewal:
             await self._look.look()
         return not record.is_unreadable
 
-    async def _refresh(self, token: OAuthToken) -> oauth.Outcome:
-        """Refreshes, and tries again within bounds while the endpoint's fault is a passing one."""
-        clock, runtime = self._clock, self._job.runtime
-        started_ms = clock.now_ms()
-        attempt = 1
-        while True:
-            now = clock.now_ms()
-            self._extend(now)
-            self._log.info("refreshing the token", attempt=attempt)
-            outcome = await oauth.refresh(runtime.fetcher, self._job.settings.oauth_base_url, token, now)
-            if not isinstance(outcome, oauth.PassingFault) or attempt == REFRESH_ATTEMPTS:
-                return outcome
-            delay = max(outcome.retry_after_seconds or 0.0, 2.0 ** (attempt - 2) * (0.5 + runtime.random()))
-            if clock.now_ms() + delay * 1000 > started_ms + REFRESH_BUDGET_MS:
-                return outcome
-            self._log.info("refresh failed in passing", reason=outcome.reason, retry_in_ms=int(delay * 1000))
-            await clock.sleep(delay)
-            attempt += 1
-
     async def _keep(self, token: OAuthToken, old: OAuthToken, spent: str) -> None:
-        """Has the new token written, then used. The old one's refresh token has the fingerprint `spent`."""
+        """Writes the new token, then uses it. `spent` is the fingerprint of the old refresh token."""
         state, now = self._state, self._clock.now_ms()
         lifetime_ms = (token.expiry_date_ms or now) - now
         state.refreshes.note("ok", now)
         self._log.info("token refreshed", expires_in_seconds=lifetime_ms // 1000)
         state.refusals.forget(spent)
-        self._extend(now)
+        self._extend()
         await self._saver.keep(token, spent)
         held = state.held.token
-        if held is not None and held != old and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0):
+        if held != old and _is_later(held, token):
             return  # while this was written, another job has refreshed this very token
         self._job.adopt(token, "memory")
         if not token.is_valid(self._clock.now_ms()):
             self._log.error("refreshed token is not usable", expires_in_seconds=lifetime_ms // 1000)
             state.refreshes.pause_until(now + PENDING_RETRY_MS)
 
-    async def _doubt(self, refused: oauth.Refused, spent: str) -> None:
-        """Remembers a refusal, and looks whether another isolate's refresh is the reason for it."""
-        self._log.warning(
-            "refresh refused", reason=refused.reason, consequence="looking for another login in KV"
-        )
-        now = self._clock.now_ms()
-        self._state.refusals.note(spent, refused.reason, now)
-        self._extend(now)
-        await self._clock.sleep(SETTLE_SECONDS)
-        await self._look.look()
-
-    async def _judge(self, spent: str, token: OAuthToken) -> None:
-        """Decides whether a refusal is final, or whether KV could still be hiding another isolate's login.
-
-        The configured login, never rotated, is not waited for: another isolate can have spent it only if this
-        is the very first refresh since it was configured, and a dead one should say so at once. Should it be
-        wrong, every later request looks into KV again.
-        """
-        state, store, now = self._state, self._job.store, self._clock.now_ms()
-        refusal = state.refusals.get(spent)
-        if refusal is None or refusal.final:
-            return
-        if store is not None:
-            rotated = token != self._job.settings.login
-            if state.record.is_unreadable or (rotated and now < refusal.since_ms + CONFIRM_MS):
-                state.refreshes.pause_until(now + PENDING_RETRY_MS)
-                return
-        self._log.error(
-            "login rejected",
-            reason=refusal.reason,
-            action="set QWEN_CLI_AUTH to a new oauth_creds.json, or QWEN_API_KEY",
-        )
-        state.refusals.confirm(spent)
-        if store is not None:
-            try:
-                await store.write_rejection(spent)
-            except StoreError as error:
-                self._log.warning("KV failed", operation="write", error=str(error))
-
-    def _extend(self, now: int) -> None:
+    def _extend(self) -> None:
         """Shows that the job is alive."""
-        self._state.job.extend(self._number, now + LEASE_MS)
+        self._state.job.extend(self._number, self._clock.now_ms() + LEASE_MS)
+
+
+def _is_later(held: OAuthToken | None, token: OAuthToken) -> bool:
+    """Whether the held token is from a later refresh."""
+    return held is not None and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0)
 
 
 def _is_fresh(token: OAuthToken, now: int) -> bool:

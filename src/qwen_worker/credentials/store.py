@@ -1,19 +1,19 @@
 """What is in QWEN_KV, its keys and its JSON.
 
     qwen_oauth_credentials                    the first login of QWEN_CLI_AUTH: the CLI's `oauth_creds.json`,
-                                              `refreshed_at` (ms) and `secret_fingerprint`: of the configured
-                                              login that it descends from
-    qwen_oauth_credentials:account:<print>    any other login, by that fingerprint
+                                              `refreshed_at` (ms), and `secret_fingerprint`: the fingerprint
+                                              of the configured login that it descends from
+    qwen_oauth_credentials:account:<print>    each other login, under that fingerprint
     qwen_oauth_credentials:successor:<print>  the login that came of spending the refresh token with that
                                               fingerprint
     <key of the login>:rejected               the fingerprint of the refresh token that Qwen refuses for good
 
-KV caches each key in each place for up to 60 s, so a gateway that has lost the race for a refresh token may
-go on reading the old login there. The key of the successor is new with every rotation: nobody has read it
-before, so no place holds a stale value of it, and the loser finds the winner's login within seconds. It also
-keeps a login findable whose main record was overwritten by last-write-wins.
+KV caches each key in each place for up to 60 s, so an isolate whose refresh token another one has spent may
+go on reading the old login there. The key of the successor is new with every refresh, so no place has cached
+an old value of it, and the isolate finds the other one's login within seconds. Successors also lead to a
+login whose own record was overwritten (KV keeps the last write).
 
-A login that comes to the first place, or leaves it, has its record under the other one of its two keys.
+When the operator makes another login the first one, a record may still be under the other of a login's keys.
 """
 
 import json
@@ -27,8 +27,8 @@ RECORD_KEY = "qwen_oauth_credentials"
 """Where KV holds the first login of QWEN_CLI_AUTH, the same key as the predecessor's."""
 
 ACCOUNT_LIFETIME_SECONDS = 90 * 86_400
-"""After this long the record of a login that is configured no more goes. Others are rewritten several times a
-day.
+"""After this long KV drops the record of a login that is no longer configured. Each refresh writes the others
+anew.
 """
 SUCCESSOR_LIFETIME_SECONDS = 30 * 86_400
 REJECTION_LIFETIME_SECONDS = 3_600
@@ -72,7 +72,7 @@ class LoginStore:
             await self._kv.put(self._key, _serialised(login), expiration_ttl_seconds=ACCOUNT_LIFETIME_SECONDS)
 
     async def read_former(self, lineage: str) -> StoredLogin | None:
-        """The login from the other key: from before the account came to the first place, or left it.
+        """The login under the account's other key, from before it became the first login or ceased to be it.
 
         Raises CorruptRecord.
         """
@@ -88,11 +88,11 @@ class LoginStore:
             await aside.write(login)
 
     async def read_successor(self, spent: str) -> StoredLogin | None:
-        """What came of spending the refresh token with the fingerprint `spent`. Raises CorruptRecord."""
+        """The login that replaced the refresh token with the fingerprint `spent`. Raises CorruptRecord."""
         return _parsed(await self._kv.get(self._successor_key(spent)))
 
     async def write_successor(self, spent: str, login: StoredLogin) -> None:
-        """Leaves the login where those find it who come too late with the spent refresh token."""
+        """Writes the login where isolates with the spent refresh token find it."""
         await self._kv.put(
             self._successor_key(spent),
             _serialised(login),
@@ -104,7 +104,7 @@ class LoginStore:
         return await self._kv.get(f"{self._key}:rejected")
 
     async def write_rejection(self, refused: str) -> None:
-        """Remembers a dead refresh token for the isolates to come."""
+        """Writes a dead refresh token's fingerprint for later isolates."""
         await self._kv.put(
             f"{self._key}:rejected", refused, expiration_ttl_seconds=REJECTION_LIFETIME_SECONDS
         )

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
 ATTEMPTS = 3
-"""How often a request is sent to one account at most when it fails in passing."""
+"""How often a request is sent to one account at most when it fails temporarily."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
-"""A longer Retry-After is the client's to wait for, not ours."""
+"""With a longer Retry-After the gateway does not wait: the client gets the error and waits."""
 
 RETRY_BUDGET_SECONDS = 30.0
 """No attempt starts later than this after the first one."""
@@ -89,17 +89,19 @@ class Exchange:
             prepared = self._prepared[target] = self.call.prepare(target)
         return prepared
 
-    def forget_bodies(self) -> None:
-        """Gives the memory of the requests' bodies back: nothing will be sent again."""
+    def forget_request(self) -> None:
+        """Frees the memory of the request, which is not sent again while a stream lasts."""
         self._prepared.clear()
+        del self.call
 
 
 class Opened(NamedTuple):
-    """An answer of Qwen's that is worth passing on."""
+    """An answer of Qwen's that can be passed on."""
 
     account: str
     """The label of the account that gave it."""
     prepared: Prepared
+    """What was sent, without its body."""
     answer: InboundResponse
     content: "StreamStart | WholeAnswer"
     """A StreamStart if the call asks for a stream."""
@@ -162,7 +164,8 @@ def retry_delay_seconds(
 ) -> float | None:
     """How long to wait before attempt number `attempt + 1` of `attempts`; None if there must not be one.
 
-    `random` is uniform in [0, 1): the wait is jittered, so that many clients do not come back as one.
+    `random` is uniform in [0, 1): the wait is random, so that many clients do not come back at the same
+    moment.
     """
     if attempt >= attempts or not is_passing(error):
         return None
@@ -231,9 +234,10 @@ async def _attempt(
             answer.end_timeout()  # from here on the idle time-out bounds it
             exchange.connection.opened(answer)
             start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
-            return Opened(account.label, prepared, answer, start)
+            return Opened(account.label, prepared._replace(body=b""), answer, start)
         if not is_stream and 200 <= answer.status < 300:
-            return Opened(account.label, prepared, answer, await _whole(answer, prepared, errors))
+            whole = await _whole(answer, prepared, errors)
+            return Opened(account.label, prepared._replace(body=b""), answer, whole)
         try:
             body = await answer.text()
         finally:

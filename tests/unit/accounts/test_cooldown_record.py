@@ -1,4 +1,4 @@
-"""What isolates tell each other about long cooldowns: rarely, and never more than it is worth."""
+"""What isolates tell each other about long cooldowns, in few writes."""
 
 import json
 from typing import Any
@@ -15,7 +15,6 @@ from qwen_worker.errors import (
     UpstreamBlocked,
 )
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import StoreError
 from tests.support.clock import VirtualClock
 from tests.support.kv import MemoryKV
 from tests.support.ports import LogRecorder, make_runtime
@@ -24,22 +23,10 @@ MODEL = "qwen3-coder-plus"
 QUOTA = QuotaExhausted("x")
 
 
-class ExpiringKV(MemoryKV):
-    """Notes for how long a value is to be kept."""
-
-    lifetime_seconds: int | None = None
-
-    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
-        self.lifetime_seconds = expiration_ttl_seconds
-        await super().put(key, value)
-
-
-class BrokenKV:
-    async def get(self, key: str) -> str | None:
-        raise StoreError("Error")
-
-    async def put(self, key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
-        raise StoreError("Error")
+def broken_kv() -> MemoryKV:
+    kv = MemoryKV()
+    kv.fail_reads = kv.fail_writes = float("inf")
+    return kv
 
 
 class Isolate:
@@ -70,7 +57,7 @@ class Isolate:
 
 class World:
     def __init__(self, kv: Any = None) -> None:
-        self.kv = kv or ExpiringKV()
+        self.kv = kv or MemoryKV()
         self.clock = VirtualClock()
 
     def isolate(self) -> Isolate:
@@ -109,7 +96,7 @@ async def test_a_cooldown_in_kv_ends_with_its_time_and_the_record_with_the_longe
     first, second = world.isolate(), world.isolate()
     first.fail("a", QUOTA)
     await first.tell()
-    assert world.kv.lifetime_seconds == pytest.approx(900, abs=2)
+    assert world.kv.namespace.lifetimes[COOLDOWNS_KEY] == pytest.approx(900, abs=2)
     await second.recall()
     world.clock.advance(901)
     assert not second.is_cooling("a")
@@ -172,7 +159,7 @@ async def test_what_this_isolate_knows_itself_is_not_overwritten() -> None:
     assert not second.is_cooling("a")
 
 
-@pytest.mark.parametrize("kv", [BrokenKV(), None])
+@pytest.mark.parametrize("kv", [broken_kv(), None])
 async def test_without_a_working_kv_nothing_breaks(kv: Any) -> None:
     isolate = Isolate(kv, VirtualClock())
     isolate.fail("a", QUOTA)
@@ -192,7 +179,7 @@ NONSENSE: tuple[Any, ...] = (
 
 @pytest.mark.parametrize("value", NONSENSE)
 async def test_a_record_that_makes_no_sense_is_as_good_as_none(value: str) -> None:
-    world = World(ExpiringKV({COOLDOWNS_KEY: value}))
+    world = World(MemoryKV({COOLDOWNS_KEY: value}))
     isolate = world.isolate()
     await isolate.recall()
     assert isolate.memory.cooldowns() == []
@@ -204,7 +191,7 @@ async def test_a_record_that_makes_no_sense_is_as_good_as_none(value: str) -> No
 async def test_no_record_locks_an_account_for_longer_than_its_reason_may() -> None:
     far = VirtualClock().now_ms() + 10**9
     fields = {"reason": "quota", "until": far, "back": far, "times": 1}
-    world = World(ExpiringKV({COOLDOWNS_KEY: json.dumps({"a": {WHOLE_ACCOUNT: fields}})}))
+    world = World(MemoryKV({COOLDOWNS_KEY: json.dumps({"a": {WHOLE_ACCOUNT: fields}})}))
     isolate = world.isolate()
     await isolate.recall()
     assert isolate.is_cooling("a")

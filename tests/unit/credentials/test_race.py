@@ -1,13 +1,14 @@
-"""Several isolates and one refresh token that works once, over a KV that shows the past."""
+"""Several isolates and one refresh token that works once, over a KV that shows old values."""
 
 import asyncio
 from typing import cast
 
 import pytest
 
-from qwen_worker.credentials import oauth
+from qwen_worker.credentials import oauth, renewal
 from qwen_worker.credentials.credential import Credential
-from qwen_worker.credentials.renewal import Renewal
+from qwen_worker.credentials.job import Job
+from qwen_worker.credentials.kv_look import KvLook
 from qwen_worker.credentials.store import RECORD_KEY
 from qwen_worker.errors import CredentialsRejected, ProxyError, RefreshPending
 from tests.support.clock import virtual
@@ -20,7 +21,8 @@ NEARLY_EXPIRED = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}
 
 
 async def five_isolates_at_once(kv: MemoryKV, endpoint: TokenEndpoint) -> list[str | ProxyError]:
-    """The predecessor's downfall: five isolates, each in a place of its own, and one expired token.
+    """The case in which the predecessor failed: five isolates, each in a place of its own, and one expired
+    token.
 
     Returns the access token, or the error, that each of them gets.
     """
@@ -41,15 +43,15 @@ async def test_five_isolates_with_an_expired_token_all_succeed_with_the_winners_
     assert kv.record["refresh_token"] == "refresh-1"
 
 
-async def delete_on_400(self: Renewal, refused: oauth.Refused, spent: str) -> None:
-    """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
-    await self._clock.sleep(1)
-    cast(MemoryKV, self._job.runtime.kv).values.clear()
-    self._state.held.token = None
+async def delete_on_400(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> None:
+    """What the predecessor did: it took a refused refresh token for the stored one and deleted that."""
+    await job.clock.sleep(1)
+    cast(MemoryKV, job.runtime.kv).values.clear()
+    job.state.held.token = None
 
 
 def test_the_same_bricks_the_login_if_a_refusal_deletes_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Renewal, "_doubt", delete_on_400)
+    monkeypatch.setattr(renewal, "doubt", delete_on_400)
 
     @virtual
     async def story() -> None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from qwen_worker.credentials.credential import Credential
 from qwen_worker.credentials.store import RECORD_KEY
 from tests.support.clock import START_MS, virtual
 from tests.support.isolate import Isolate
@@ -182,3 +183,102 @@ async def test_a_kv_that_is_down_altogether_does_not_stop_the_worker() -> None:
     assert (await isolate.acquire()).secret == "access-refresh-1"
     await asyncio.sleep(LIFETIME_SECONDS)
     assert (await isolate.acquire()).secret == "access-refresh-2"
+
+
+async def unsaved_for_a_minute(kv: MemoryKV) -> tuple[Isolate, Credential]:
+    """An isolate whose token KV has not taken, old enough to be refreshed should the API refuse it."""
+    kv.fail_writes = float("inf")
+    isolate = Isolate(EXPIRED, kv=kv)
+    credential = await isolate.acquire()
+    await isolate.background.finished()
+    await asyncio.sleep(62)
+    return isolate, credential
+
+
+@virtual
+async def test_a_token_that_comes_while_kv_is_asked_about_the_one_before_is_not_forgotten() -> None:
+    """KV said that the write of the token before failed, but it took effect, so it is not repeated."""
+    kv = MemoryKV()
+    isolate, first = await unsaved_for_a_minute(kv)
+    record = {"access_token": first.secret, "refresh_token": "refresh-1", "refreshed_at": START_MS + 1000}
+    kv.values[RECORD_KEY] = json.dumps(record)
+    get = kv.get
+
+    async def slow_get(key: str) -> str | None:
+        await asyncio.sleep(2)
+        return await get(key)
+
+    kv.get = slow_get  # type: ignore[method-assign]
+    await isolate.acquire()
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    kv.fail_writes = 0
+    await isolate.background.finished()
+    assert kv.record["refresh_token"] == "refresh-2"
+    assert (await isolate.describe())["saved"] is True
+
+
+@virtual
+async def test_a_slow_write_of_one_token_does_not_come_after_that_of_the_next() -> None:
+    kv = MemoryKV()
+    isolate, first = await unsaved_for_a_minute(kv)
+    put = kv.put
+
+    async def slow_put(key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
+        await asyncio.sleep(10 if '"refresh-1"' in value else 0)
+        await put(key, value, expiration_ttl_seconds=expiration_ttl_seconds)
+
+    kv.fail_writes, kv.put = 0, slow_put  # type: ignore[method-assign]
+    await isolate.acquire()
+    await asyncio.sleep(2)
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    await isolate.background.finished()
+    assert [record["refresh_token"] for record in kv.record_writes] == ["refresh-1", "refresh-2"]
+
+
+@virtual
+async def test_the_trail_has_no_gap_where_a_token_was_replaced_before_it_was_saved() -> None:
+    kv = MemoryKV()
+    isolate, credential = await unsaved_for_a_minute(kv)
+    credential = await isolate.replace(credential)
+    kv.fail_writes = 0
+    await isolate.background.finished()
+    del kv.values[RECORD_KEY]
+    sleeper = Isolate(EXPIRED, kv=kv, endpoint=isolate.endpoint)
+    assert (await sleeper.acquire()).secret == credential.secret == "access-refresh-2"
+
+
+@virtual
+async def test_a_write_that_hangs_does_not_bring_back_its_token_in_the_end() -> None:
+    """Another job has refreshed the token meanwhile."""
+    kv = MemoryKV()
+    isolate = Isolate(EXPIRED, kv=kv)
+    put = kv.put
+
+    async def slow_put(key: str, value: str, *, expiration_ttl_seconds: int | None = None) -> None:
+        await asyncio.sleep(100 if '"refresh-1"' in value else 0)
+        await put(key, value, expiration_ttl_seconds=expiration_ttl_seconds)
+
+    kv.put = slow_put  # type: ignore[method-assign]
+    first = await isolate.acquire()
+    await asyncio.sleep(40)
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    await asyncio.sleep(100)
+    assert (await isolate.acquire()).secret == "access-refresh-2"
+
+
+@virtual
+async def test_an_unsaved_token_does_not_come_back_after_the_one_that_another_isolate_made_of_it() -> None:
+    kv = MemoryKV()
+    isolate, first = await unsaved_for_a_minute(kv)
+    newer = {
+        "access_token": "access-refresh-2",
+        "refresh_token": "refresh-2",
+        "expiry_date": START_MS + 9 * HOUR * 1000,
+        "refreshed_at": START_MS + 1_000,
+    }
+    kv.values[RECORD_KEY] = json.dumps(newer)
+    assert (await isolate.replace(first)).secret == "access-refresh-2"
+    kv.shown[RECORD_KEY] = login_json(expires_in_seconds=-10)
+    isolate.endpoint.live = {"refresh-2"}
+    assert (await isolate.replace(await isolate.acquire())).secret == "access-refresh-3"
+    assert isolate.endpoint.refused == 0

@@ -3,7 +3,7 @@
 from typing import Any
 
 MOST_TOOL_CALLS = 1000
-"""A larger index is no index."""
+"""A fragment with a larger index counts as one without."""
 
 
 class ChunkRepairs:
@@ -15,7 +15,7 @@ class ChunkRepairs:
         self._tool_calls: dict[int, _ToolCalls] = {}
 
     def apply(self, chunk: dict[str, Any]) -> bool:
-        """Mends a chunk in place; whether there was anything to mend."""
+        """Mends a chunk in place. Returns whether there was anything to mend."""
         choices = chunk.get("choices")
         is_changed = False
         for choice in choices if isinstance(choices, list) else ():
@@ -37,7 +37,7 @@ class ChunkRepairs:
 
 
 def give_usage_choices(chunk: dict[str, Any]) -> bool:
-    """A last chunk of usage without `choices`: the OpenAI SDKs take it for granted that there is a list."""
+    """Gives a last chunk of usage an empty `choices` if it has none: the OpenAI SDKs expect a list."""
     if chunk.get("choices") is not None or not isinstance(chunk.get("usage"), dict):
         return False
     chunk["choices"] = []
@@ -73,8 +73,8 @@ class _ToolCalls:
         """By index; empty where a host gives none."""
 
     def give_index(self, fragment: dict[str, Any]) -> bool:
-        """A fragment without `index` is dropped by LangChain, and parallel calls that all have index 0 become
-        one call everywhere: a new id begins a new call, what has none belongs to the last one.
+        """LangChain drops a fragment without `index`, and all clients merge parallel calls that have index 0
+        in common. So here a new id begins a new call, and a fragment without an id belongs to the last call.
         """
         index = self._index_of(fragment)
         if fragment.get("index") == index and type(fragment.get("index")) is int:
@@ -104,7 +104,9 @@ class _ToolCalls:
         return place
 
     def name_finish_reason(self, choice: dict[str, Any]) -> bool:
-        """Tool calls that end in `stop`: Roo Code closes a call at `tool_calls` only (openai-clients)."""
+        """Tool calls that end with `stop` end with `tool_calls` instead: Roo Code closes a call only then
+        (openai-clients).
+        """
         if choice.get("finish_reason") != "stop" or not self._ids:
             return False
         choice["finish_reason"] = "tool_calls"

@@ -18,22 +18,26 @@ PATH = "/chat/completions"
 
 async def chat_completions(context: Context, chat_of_responses: ChatOfResponses) -> None:
     """Checks the body, sends it to Qwen and passes the answer on."""
-    request = parse_chat_request(await read_body(context), chat_of_responses)
+    await proxy(_call(await read_body(context), context, chat_of_responses), context)
+
+
+def _call(raw: bytes, context: Context, chat_of_responses: ChatOfResponses) -> Call:
+    """What the body asks for. Raises InvalidRequest."""
+    request = parse_chat_request(raw, chat_of_responses)
     context.log.debug("new chat completion request", stream=request.stream, model=request.model)
     dialect = ChatDialect(include_usage=request.include_usage)
-    call = Call(
+    return Call(
         request.model,
         request.stream,
         conversation_key(request.body),
         dialect,
         partial(_prepare, request, dialect, context.errors),
     )
-    await proxy(call, context)
 
 
 def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, target: Target) -> Prepared:
     """The request as one host takes it. Raises InvalidRequest."""
-    repairer = partial(_repairer, request, errors)
+    repairer = partial(_repairer, request.include_usage, errors)
     translator = repairer() if request.stream and _needs_repair(request, target) else None
     return Prepared(
         f"{target.base_url}{PATH}",
@@ -47,14 +51,14 @@ def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, ta
 def _needs_repair(request: ChatRequest, target: Target) -> bool:
     """Whether a stream is looked at event by event from the start.
 
-    Hosts that are not Qwen's own are known for oddities in tool calls; of several choices one may stay
-    unfinished, which native relaying cannot tell before `[DONE]` has gone out.
+    Hosts that are not Qwen's own are known for odd tool calls. With several choices, one may stay unfinished,
+    which native relaying would notice only after `[DONE]` has gone out.
     """
     body = request.body
     return (body.value("n") or 1) > 1 or (target.family == "other" and bool(body.value("tools")))
 
 
-def _repairer(request: ChatRequest, errors: ErrorReader) -> Translator:
+def _repairer(include_usage: bool, errors: ErrorReader) -> Translator:
     from qwen_worker.api.chat.repair import StreamRepairer
 
-    return StreamRepairer(include_usage=request.include_usage, event_error=errors.in_event)
+    return StreamRepairer(include_usage=include_usage, event_error=errors.in_event)

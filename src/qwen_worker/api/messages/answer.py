@@ -10,8 +10,9 @@ from qwen_worker.json_text import JsonTextError, parse
 _CHARACTERS_PER_TOKEN = 4
 
 _INVALID = "_invalid_json"
-"""The one member of the `input` of a call whose arguments are no JSON object: what the model wrote instead.
-The client's own check of the arguments tells the model so; with an empty input it would not learn why.
+"""If the arguments of a call are no JSON object, `input` has this one member, with the text that the model
+wrote. The client then tells the model that its arguments are wrong; with an empty input the model would not
+learn why.
 """
 
 
@@ -35,7 +36,7 @@ def message_from(
     answer = _mapping(choice.get("message"))
     stops = StopSequences(stop_sequences)
     texts = {
-        "thinking": _text(answer.get("reasoning_content")),
+        "thinking": reasoning_of(answer),
         "text": stops.feed(_text(answer.get("content"))) + stops.release(),
     }
     stops.note(choice)
@@ -73,6 +74,11 @@ def message_from(
             output_tokens=sum(map(len, texts.values())) // _CHARACTERS_PER_TOKEN,
         ),
     }
+
+
+def reasoning_of(answer: Mapping[str, Any]) -> str:
+    """The thinking in a message or a delta: vLLM and OpenRouter call it `reasoning`."""
+    return _text(answer.get("reasoning_content")) or _text(answer.get("reasoning"))
 
 
 def _tool_use(call: Mapping[str, Any], substitute_id: str) -> dict[str, Any]:

@@ -1,8 +1,10 @@
-"""The content blocks of a streamed message: what has come, as the events that may be sent now.
+"""The content blocks of a streamed message: turns what the host has sent into the events that may be sent
+now.
 
 Anthropic's grammar (apis-on-the-wire 3.2): blocks have rising indexes, one is open at a time, and each is
-started, gets deltas and is stopped. A chat completion knows no such order: tool calls may be mixed, known in
-part, or empty. So blocks queue: the first is sent while it grows, the others wait until it is complete.
+started, gets deltas and is stopped. A chat completion has no such order: parts of several tool calls may be
+mixed, incomplete or empty. So blocks wait in a queue: the first is sent while it grows, the others wait until
+it is complete.
 """
 
 import json
@@ -25,47 +27,55 @@ class _Text:
     client sends it back.
     """
 
-    __slots__ = ("is_open", "kind", "unsent")
+    __slots__ = ("_unsent", "is_open", "kind")
     is_complete = True
     """Something else follows: no more of this text will come."""
 
     def __init__(self, kind: TextKind) -> None:
         self.kind = kind
         self.is_open = False
-        self.unsent = ""
+        self._unsent: list[str] = []
+
+    def add(self, text: str) -> None:
+        self._unsent.append(text)
 
     def events(self, index: int, *, is_last_time: bool) -> str:
-        text = self.unsent
+        text = "".join(self._unsent)
         if not text or not (self.is_open or text.strip()):
             return ""
         start = "" if self.is_open else _start(index, _STARTED[self.kind])
         self.is_open = True
-        self.unsent = ""
+        self._unsent.clear()
         return start + _delta(index, f"{_DELTA[self.kind]}:{json.dumps(text)}")
 
 
 class _Call:
     """A tool_use block. It starts when id and name are known; arguments may have come before."""
 
-    __slots__ = ("_sent", "arguments", "call_id", "is_open", "name")
+    __slots__ = ("_sent", "_unsent", "call_id", "is_open", "name")
 
     def __init__(self) -> None:
         self.call_id = ""
         self.name = ""
-        self.arguments = ""
         self.is_open = False
-        self._sent = 0
+        self._sent: list[str] = []
+        self._unsent: list[str] = []
+
+    @property
+    def arguments(self) -> str:
+        return "".join(self._sent + self._unsent)
 
     @property
     def is_complete(self) -> bool:
-        """Whether the arguments are whole. None may mean that they are still to come."""
-        if not self.arguments.endswith(("}", "l", " ", "\n")):
-            return False
+        """Whether the arguments are whole. No arguments may mean that they are still to come."""
         try:
             parse(self.arguments)
         except JsonTextError:
             return False
         return True
+
+    def add(self, arguments: str) -> None:
+        self._unsent.append(arguments)
 
     def events(self, index: int, *, is_last_time: bool) -> str:
         if not (self.call_id and self.name):
@@ -75,13 +85,14 @@ class _Call:
             started = f'{{"type":"tool_use","id":{json.dumps(self.call_id)},"name":{json.dumps(self.name)}'
             start = _start(index, f'{started},"input":{{}}}}')
             self.is_open = True
-        unsent = self.arguments[self._sent :]
+        unsent = "".join(self._unsent)
         if not self._sent and "null".startswith(unsent.strip()):
             # Nothing yet, or what some models write for nothing.
             unsent = "{}" if is_last_time else ""
         if not unsent:
             return start
-        self._sent = len(self.arguments)
+        self._sent += self._unsent
+        self._unsent.clear()
         return start + _delta(index, f'"input_json_delta","partial_json":{json.dumps(unsent)}')
 
 
@@ -101,7 +112,7 @@ class Blocks:
         self.is_call_cut = False
         """Whether the arguments of a call were not whole at the end."""
         self.is_call_nameless = False
-        """Whether a call had arguments, but no name until the end: there is no way to tell it."""
+        """Whether a call had arguments, but no name until the end: the client cannot be told of it."""
 
     def add_text(self, kind: TextKind, text: str) -> None:
         """A piece of the answer's text or thinking."""
@@ -110,7 +121,7 @@ class Blocks:
         if not isinstance(last, _Text) or last.kind != kind:
             last = _Text(kind)
             self._waiting.append(last)
-        last.unsent += text
+        last.add(text)
 
     def add_call(self, delta: Mapping[str, Any]) -> None:
         """An item of a delta's `tool_calls`.
@@ -126,8 +137,9 @@ class Blocks:
         call.name = call.name or name
         arguments = function.get("arguments")
         added = json.dumps(arguments) if isinstance(arguments, dict) else _string(arguments)
-        call.arguments += added
-        self.size_bytes += _size(added)
+        if added:
+            call.add(added)
+            self.size_bytes += _size(added)
 
     def events(self) -> str:
         """The events that may be sent now."""
@@ -146,8 +158,9 @@ class Blocks:
         for number, block in enumerate(self._waiting[:]):
             if isinstance(block, _Call):
                 block.call_id = block.call_id or f"toolu_{self._message_id}_{number}"
-                self.is_call_cut = self.is_call_cut or not (block.is_complete or not block.arguments.strip())
-                self.is_call_nameless = self.is_call_nameless or bool(block.arguments and not block.name)
+                arguments = block.arguments.strip()
+                self.is_call_cut = self.is_call_cut or bool(arguments and not block.is_complete)
+                self.is_call_nameless = self.is_call_nameless or bool(arguments and not block.name)
             out += self._events_of(block, is_complete=True)
         return out
 

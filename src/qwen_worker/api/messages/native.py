@@ -1,7 +1,8 @@
 """A Messages request as a host takes it that speaks Messages: small rules, each with its reason.
 
 What Anthropic takes and a host may refuse is made fit. Sources: apis-on-the-wire 1.2, 2.1 and 5; of most it
-is not known what each of Qwen's hosts does today, and all that only look like Anthropic have broken on them.
+is not known what each of Qwen's hosts does today, and every host that only imitates Anthropic has failed on
+some.
 """
 
 from typing import Any
@@ -38,6 +39,7 @@ def native_body(request: MessagesRequest, *, model: str, facts: ModelFacts) -> b
     drop_choice_without_tool(draft)
     clamp_max_tokens(draft, facts)
     normalise_thinking(draft, facts)
+    drop_effort(draft, facts)
     return draft.body()
 
 
@@ -75,33 +77,40 @@ def clamp_max_tokens(draft: Draft, facts: ModelFacts) -> None:
 
 def normalise_thinking(draft: Draft, facts: ModelFacts) -> None:
     """`adaptive`, a budget of 0 and one of `max_tokens` or more have been 400s (claude-code issue 29531,
-    routatic pull request 171); so is a forced tool while thinking, at qwen3.8-flash. An effort means nothing
-    to a model that never thinks.
+    routatic pull request 171); so is a forced tool while thinking, at qwen3.8-flash.
+
+    A count of tokens has no `max_tokens`, and thinking changes nothing about it.
     """
-    given = draft.get("thinking")
     max_tokens = draft.get("max_tokens")
-    config = draft.read("output_config") or {}
+    is_forced = is_tool_forced(draft.fields)
+    thinking = None
     if max_tokens is not None:
+        effort = (draft.get("output_config") or {}).get("effort")
         thinking = native_thinking(
-            given,
+            draft.get("thinking"),
             facts,
             max_tokens=max_tokens,
-            effort=config.get("effort") if isinstance(config.get("effort"), str) else None,
-            is_tool_forced=is_tool_forced(draft.fields),
+            effort=effort if isinstance(effort, str) else None,
+            is_tool_forced=is_forced,
         )
-        if thinking is None:
-            draft.drop("thinking")
-        elif thinking != given:
-            draft.set("thinking", thinking)
-        is_thinking = thinking is not None and thinking["type"] == "enabled"
-        if is_tool_forced(draft.fields) and (is_thinking or facts.thinks == "always"):
-            relax_tool_choice(draft)
-    if facts.thinks == "never" and "effort" in config:
-        rest = {name: value for name, value in config.items() if name != "effort"}
-        if rest:
-            draft.set("output_config", rest)
-        else:
-            draft.drop("output_config")
+    if thinking is None:
+        draft.drop("thinking")
+    elif thinking != draft.get("thinking"):
+        draft.set("thinking", thinking)
+    is_thinking = facts.thinks == "always" or (thinking is not None and thinking["type"] == "enabled")
+    if is_forced and is_thinking:
+        relax_tool_choice(draft)
+
+
+def drop_effort(draft: Draft, facts: ModelFacts) -> None:
+    """An effort means nothing to a model that never thinks."""
+    if facts.thinks != "never" or "effort" not in (draft.get("output_config") or {}):
+        return
+    rest = {name: value for name, value in draft.read("output_config").items() if name != "effort"}
+    if rest:
+        draft.set("output_config", rest)
+    else:
+        draft.drop("output_config")
 
 
 def relax_tool_choice(draft: Draft) -> None:
@@ -113,8 +122,6 @@ def relax_tool_choice(draft: Draft) -> None:
 def drop_choice_without_tool(draft: Draft) -> None:
     """A choice says nothing without a tool, and cannot be followed if its tool was left out."""
     tools = draft.get("tools")
-    if tools is None:
-        return
     choice = draft.get("tool_choice")
     if not tools:
         draft.drop("tools")
@@ -207,13 +214,18 @@ def normalised_result(block: Block) -> Block:
     """
     content = block["content"]
     changed = [
-        {"type": "text", "text": tool_reference_text(item)} if item.get("type") == "tool_reference" else item
+        {"type": "text", "text": tool_reference_text(item)} if kind_of(item) == "tool_reference" else item
         for item in content
-        if not (item.get("type") == "text" and not item.get("text"))
+        if not (kind_of(item) == "text" and not item.get("text"))
     ]
     if len(changed) == len(content) and all(new is old for new, old in zip(changed, content, strict=True)):
         return block
     return {**block, "content": changed or ""}
+
+
+def kind_of(item: Any) -> Any:
+    """The type of an item of a result; None for what is no object, and for the host to refuse."""
+    return item.get("type") if isinstance(item, dict) else None
 
 
 def normalised_tool(tool: Block) -> Block | None:

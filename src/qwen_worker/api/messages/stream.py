@@ -3,13 +3,13 @@
     message_start, (content_block_start, content_block_delta ..., content_block_stop) ..., message_delta,
     message_stop
 
-with a `ping` while the host is silent, and an `error` event in place of the end of what is not whole.
+with a `ping` while the host is silent. A message that is not whole ends with an `error` event instead.
 """
 
 import json
 from typing import Any, NamedTuple
 
-from qwen_worker.api.messages.answer import message_from
+from qwen_worker.api.messages.answer import message_from, reasoning_of
 from qwen_worker.api.messages.blocks import Blocks
 from qwen_worker.api.messages.errors import error_event
 from qwen_worker.api.messages.stop import StopSequences, stop_reason
@@ -98,8 +98,8 @@ class MessagesStream:
     # --- what the host says
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to
-        its end.
+        """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
+        it was not sent to its end.
         """
         for event in self._parser.feed(data):
             if self.is_over:
@@ -136,8 +136,8 @@ class MessagesStream:
         """Empty texts and an empty `tool_calls` are nothing (litellm issue 29286)."""
         if self._stops.matched is not None:
             return
-        reasoning = delta.get("reasoning_content")
-        if isinstance(reasoning, str) and reasoning:
+        reasoning = reasoning_of(delta)
+        if reasoning:
             self._blocks.add_text("thinking", reasoning)
         content = delta.get("content")
         if isinstance(content, str) and content:

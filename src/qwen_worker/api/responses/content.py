@@ -7,8 +7,9 @@ from binascii import Error as BadBase64
 from binascii import a2b_base64
 from typing import Any
 
-from qwen_worker.api.responses.checks import missing, text_in, wrong_type
+from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.validation import missing
 
 _TEXTS = {
     "input_text": "text",
@@ -29,7 +30,7 @@ def parts_of(content: Any, where: str) -> list[dict[str, Any]]:
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     if not isinstance(content, list):
-        raise wrong_type(where, "a string or an array", content)
+        raise unfit(where, "a string or an array", content)
     return [_part(part, f"{where}[{index}]") for index, part in enumerate(content)]
 
 
@@ -52,7 +53,7 @@ def split(parts: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
 
 def _part(part: Any, where: str) -> dict[str, Any]:
     if not isinstance(part, dict):
-        raise wrong_type(where, "an object", part)
+        raise unfit(where, "an object", part)
     kind = text_in(part, "type", where)
     if kind in _TEXTS:
         text = text_in(part, _TEXTS[kind], where)
@@ -74,7 +75,7 @@ def _image(part: dict[str, Any], where: str) -> dict[str, Any]:
     if url is None and part.get("file_id") is not None:
         raise _no_files(f"{where}.file_id", "the image as a URL or as a data URL in 'image_url'")
     if not isinstance(url, str):
-        raise wrong_type(f"{where}.image_url", "a string", url)
+        raise unfit(f"{where}.image_url", "a string", url)
     image: dict[str, Any] = {"url": url}
     detail = part.get("detail")
     if isinstance(detail, str):
@@ -86,7 +87,7 @@ def _image(part: dict[str, Any], where: str) -> dict[str, Any]:
 def _audio(part: dict[str, Any], where: str) -> dict[str, Any]:
     audio = part.get("input_audio")
     if not isinstance(audio, dict):
-        raise wrong_type(f"{where}.input_audio", "an object", audio)
+        raise unfit(f"{where}.input_audio", "an object", audio)
     text_in(audio, "data", f"{where}.input_audio")
     return {"type": "input_audio", "input_audio": audio}
 
@@ -100,7 +101,7 @@ def _file(part: dict[str, Any], where: str) -> dict[str, Any]:
                 raise _no_files(f"{where}.{name}", "the text of the file as 'file_data' or 'input_text'")
         raise missing(f"{where}.file_data")
     if not isinstance(data, str):
-        raise wrong_type(f"{where}.file_data", "a string", data)
+        raise unfit(f"{where}.file_data", "a string", data)
     if data.startswith("data:image/"):
         return {"type": "image_url", "image_url": {"url": data}}
     text = _text_of(data)

@@ -4,16 +4,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from qwen_worker.api.responses.checks import missing, text_in, wrong_type
+from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.api.responses.content import parts_of
 from qwen_worker.api.responses.conversation import Conversation
 from qwen_worker.api.responses.item_ids import Carried, kind_of, read_id
 from qwen_worker.api.responses.tools import Tools
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_text import parse_object
+from qwen_worker.validation import missing
 
 MOST_CARRIED_TEXT = 4_000_000
-"""How many characters the ids in one request may unpack to: they are small, their texts need not be."""
+"""How many characters the ids in one request may unpack to: a small id may hold a long text."""
 
 _ROLES = ("user", "assistant", "system", "developer")
 
@@ -30,7 +31,7 @@ def read_input(value: Any, tools: Tools, conversation: Conversation) -> list[str
         conversation.add_message("user", [{"type": "text", "text": value}])
         return []
     if not isinstance(value, list):
-        raise wrong_type("input", "a string or an array", value)
+        raise unfit("input", "a string or an array", value)
     reader = _Reader(value, tools, conversation)
     for index, item in enumerate(value):
         reader.take(item, f"input[{index}]")
@@ -60,13 +61,13 @@ class _Reader:
 
     def take(self, item: Any, where: str) -> None:
         if not isinstance(item, dict):
-            raise wrong_type(where, "an object", item)
+            raise unfit(where, "an object", item)
         kind = item.get("type")
         if kind is None:
             # The short forms of a message and of a reference.
             kind = "item_reference" if "role" not in item and "id" in item else "message"
         if not isinstance(kind, str):
-            raise wrong_type(f"{where}.type", "a string", kind)
+            raise unfit(f"{where}.type", "a string", kind)
         take = _TAKERS.get(kind)
         if take is None:
             self.ignored.append(kind)
@@ -128,7 +129,7 @@ def _function_call(reader: _Reader, item: dict[str, Any], where: str) -> None:
     if isinstance(arguments, dict):
         arguments = json.dumps(arguments)
     elif not isinstance(arguments, str):
-        raise wrong_type(f"{where}.arguments", "a string", arguments)
+        raise unfit(f"{where}.arguments", "a string", arguments)
     _add_call(reader, item, where, _valid_arguments(arguments))
 
 

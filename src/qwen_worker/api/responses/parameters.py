@@ -2,8 +2,18 @@
 
 from typing import Any
 
-from qwen_worker.api.responses.checks import optional, text_in, wrong_type
+from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.validation import (
+    Check,
+    boolean,
+    integer,
+    json_object,
+    json_objects,
+    model_name,
+    number,
+    wrong_type,
+)
 
 NOT_FOR_CHAT = frozenset(
     (
@@ -18,14 +28,20 @@ NOT_FOR_CHAT = frozenset(
 """What is translated, answered here, or means nothing to a chat host. Every other field goes to Qwen."""
 
 
+def asked_model(body: dict[str, Any]) -> str | None:
+    """The model that the client names. Raises InvalidRequest."""
+    model = body.get("model")
+    if model is None:
+        return None
+    string("model", model)
+    return model_name(model)
+
+
 def check(body: dict[str, Any]) -> None:
     """Raises InvalidRequest for a value that no Responses API takes, and for what needs storage."""
-    for name, (kind, expected) in _TYPES.items():
-        optional(body, name, kind, expected)
-    _between(body, "temperature", 0, 2)
-    _between(body, "top_p", 0, 1)
-    _between(body, "top_logprobs", 0, 20)
-    _between(body, "max_output_tokens", 1, None)
+    for name, check_value in _CHECKS.items():
+        if body.get(name) is not None:
+            check_value(name, body[name])
     if body.get("background"):
         raise InvalidRequest(
             "Background responses are not supported: this gateway keeps no responses. Leave out "
@@ -53,8 +69,9 @@ def chat_parameters(body: dict[str, Any]) -> dict[str, Any]:
     chat = {name: value for name, value in body.items() if name not in NOT_FOR_CHAT}
     if body.get("max_output_tokens") is not None:
         chat["max_tokens"] = body["max_output_tokens"]
-    effort = optional(body, "reasoning.effort", str, "a string") if body.get("reasoning") else None
+    effort = (body.get("reasoning") or {}).get("effort")
     if effort is not None:
+        string("reasoning.effort", effort)
         chat["reasoning_effort"] = effort
     response_format = _response_format((body.get("text") or {}).get("format"))
     if response_format is not None:
@@ -89,36 +106,41 @@ def echo(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-_OBJECT = (dict, "an object")
-_ARRAY = (list, "an array")
-_STRING = (str, "a string")
-_BOOLEAN = (bool, "a boolean")
-_NUMBER = ((int, float), "a number")
-_INTEGER = (int, "an integer")
+def string(name: str, value: Any) -> None:
+    """A Check."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "a string", value)
 
-_TYPES: dict[str, tuple[Any, str]] = {
-    "model": _STRING,
-    "instructions": _STRING,
-    "stream": _BOOLEAN,
-    "store": _BOOLEAN,
-    "background": _BOOLEAN,
-    "parallel_tool_calls": _BOOLEAN,
-    "temperature": _NUMBER,
-    "top_p": _NUMBER,
-    "top_logprobs": _INTEGER,
-    "max_output_tokens": _INTEGER,
-    "max_tool_calls": _INTEGER,
-    "metadata": _OBJECT,
-    "text": _OBJECT,
-    "reasoning": _OBJECT,
-    "stream_options": _OBJECT,
-    "tools": (list, "an array of objects"),
-    "include": _ARRAY,
-    "prompt_cache_key": _STRING,
-    "service_tier": _STRING,
-    "truncation": _STRING,
-    "user": _STRING,
-    "safety_identifier": _STRING,
+
+def array(name: str, value: Any) -> None:
+    """A Check."""
+    if not isinstance(value, list):
+        raise wrong_type(name, "an array", value)
+
+
+_CHECKS: dict[str, Check] = {
+    "model": string,
+    "instructions": string,
+    "stream": boolean,
+    "store": boolean,
+    "background": boolean,
+    "parallel_tool_calls": boolean,
+    "temperature": number(0, 2),
+    "top_p": number(0, 1),
+    "top_logprobs": integer(0, 20),
+    "max_output_tokens": integer(1),
+    "max_tool_calls": integer(0),
+    "metadata": json_object,
+    "text": json_object,
+    "reasoning": json_object,
+    "stream_options": json_object,
+    "tools": json_objects,
+    "include": array,
+    "prompt_cache_key": string,
+    "service_tier": string,
+    "truncation": string,
+    "user": string,
+    "safety_identifier": string,
 }
 
 _DEFAULTS: dict[str, Any] = {
@@ -141,20 +163,12 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
-def _between(body: dict[str, Any], name: str, minimum: float, maximum: float | None) -> None:
-    value = body.get(name)
-    if value is None or (value >= minimum and (maximum is None or value <= maximum)):
-        return
-    limits = f"of at least {minimum}" if maximum is None else f"from {minimum} to {maximum}"
-    raise InvalidRequest(f"Invalid value for '{name}': expected a number {limits}.", param=name)
-
-
 def _response_format(form: Any) -> dict[str, Any] | None:
     """`text.format` in chat's words; None for plain text."""
     if form is None:
         return None
     if not isinstance(form, dict):
-        raise wrong_type("text.format", "an object", form)
+        raise unfit("text.format", "an object", form)
     kind = text_in(form, "type", "text.format")
     if kind == "text":
         return None
@@ -168,5 +182,5 @@ def _response_format(form: Any) -> dict[str, Any] | None:
         )
     text_in(form, "name", "text.format")
     if not isinstance(form.get("schema"), dict):
-        raise wrong_type("text.format.schema", "an object", form.get("schema"))
+        raise unfit("text.format.schema", "an object", form.get("schema"))
     return {"type": kind, kind: {name: value for name, value in form.items() if name != "type"}}

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from qwen_worker.api.responses.conversation import Conversation
 from qwen_worker.api.responses.input_items import check_input_is_there, read_input, tools_in_input
-from qwen_worker.api.responses.parameters import chat_parameters, check, echo
+from qwen_worker.api.responses.parameters import asked_model, chat_parameters, check, echo
 from qwen_worker.api.responses.tools import Tools, choose_tools, convert_tools
 from qwen_worker.errors import InvalidRequest
 
@@ -61,7 +61,7 @@ def to_chat(body: dict[str, Any]) -> Translated:
     return Translated(
         chat=chat,
         asked=Asked(tools, echo(body), body.get("store") is not False),
-        model=body.get("model"),
+        model=asked_model(body),
         stream=body.get("stream") is True,
         prompt_cache_key=body.get("prompt_cache_key") or None,
         ignored=(*dict.fromkeys(tools.ignored + ignored_items),),

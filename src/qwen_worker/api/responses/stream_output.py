@@ -1,7 +1,7 @@
-"""The output of a stream in the making: which item is open, and what waits for it to be closed.
+"""The output of a stream while it grows: which item is open, and what waits until it is closed.
 
 Clients take one item at a time. Qwen may think of several at once (calls with interleaved arguments), so what
-comes for another item than the open one waits, unless the open one is known to be over.
+comes for another item waits, unless the open item is known to be complete.
 """
 
 from typing import Any
@@ -29,8 +29,8 @@ class _Growing:
 
 
 class _Call:
-    """A call of which the host has told something; `growing` once its name is known. `host_id` may be empty,
-    or the id of another call too; `id` is neither.
+    """A call that the host has begun to send; `growing` is set once its name is known. `host_id` may be empty
+    or equal another call's id; `id` is never empty and unique.
     """
 
     __slots__ = ("arguments", "growing", "host_id", "id")
@@ -40,6 +40,10 @@ class _Call:
         self.id = call_id
         self.arguments: list[str] = []
         self.growing: _Growing | None = None
+
+    def is_other(self, host_id: str) -> bool:
+        """Whether this id of the host's is the id of another call."""
+        return bool(host_id and self.host_id and host_id != self.host_id)
 
 
 class StreamOutput:
@@ -53,7 +57,8 @@ class StreamOutput:
         self._done: list[str] = []
         self._count = 0
         self._calls: dict[int, _Call] = {}
-        self._last_call: _Call | None = None
+        self._all_calls: list[_Call] = []
+        """The calls; the one that the host spoke of last is last."""
         self._call_ids: set[str] = set()
         self.texts: dict[str, str] = {}
         """The texts of the messages and of the reasoning that are closed, by the ids of their items."""
@@ -101,8 +106,8 @@ class StreamOutput:
         return self._done
 
     def cut(self) -> list[str]:
-        """Closes what can be closed of an answer that is too long. Of a call whose arguments were cut off
-        nothing is closed: clients run what is closed.
+        """Closes what can be closed of an answer that is too long. A call whose arguments were cut off stays
+        open, because clients run calls that are closed.
         """
         while self._items:
             head = self._items[0]
@@ -172,20 +177,27 @@ class StreamOutput:
     def _call_of(self, delta: dict[str, Any], name: str) -> _Call:
         """The call that a delta belongs to.
 
-        Told by the index. Some hosts give none, or the same to all: then a new id with a name is a new call.
-        Qwen repeats the id as "" in later deltas.
+        Found by the index. Some hosts give no index: then the id decides, and a delta without an id belongs
+        to the last call. Some give all calls the same index: then a new id with a name is a new call. Qwen
+        repeats the id as "".
         """
         index, call_id = delta.get("index"), delta.get("id")
         call_id = call_id if isinstance(call_id, str) else ""
-        known = self._calls.get(index) if isinstance(index, int) else self._last_call
-        if known is not None and call_id and known.host_id and call_id != known.host_id:
-            is_other = not isinstance(index, int) or (name and known.growing is not None)
-            known = None if is_other else known
+        if isinstance(index, int):
+            known = self._calls.get(index)
+            if known is not None and known.growing is not None and name and known.is_other(call_id):
+                known = None
+        elif call_id:
+            known = next((call for call in self._all_calls if call.host_id == call_id), None)
+        else:
+            known = self._all_calls[-1] if self._all_calls else None
         if known is None:
             known = _Call(call_id, self._free_call_id(call_id))
+        else:
+            self._all_calls.remove(known)
+        self._all_calls.append(known)
         if isinstance(index, int):
             self._calls[index] = known
-        self._last_call = known
         return known
 
     def _free_call_id(self, call_id: str) -> str:

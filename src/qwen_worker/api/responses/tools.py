@@ -7,6 +7,8 @@
 | `namespace` | a function `namespace__name` for each tool in it |
 | everything else | nothing: hosted tools that nobody here runs |
 
+`local_shell` is left out too: Codex 0.171 does nothing with a `local_shell_call` that comes back.
+
 Chat hosts take names of at most 64 characters, letters, digits, `_` and `-`. Other names are changed and end
 with a checksum; two tools never share one.
 """
@@ -15,7 +17,7 @@ import re
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
-from qwen_worker.api.responses.checks import missing, text_in, wrong_type
+from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
 
 LONGEST_NAME = 64
@@ -74,7 +76,7 @@ def convert_tools(tools: list[Any], where: str = "tools") -> Tools:
 
 def _add(tools: Tools, tool: Any, where: str, namespace: str | None, heading: str) -> None:
     if not isinstance(tool, dict):
-        raise wrong_type(where, "an object", tool)
+        raise unfit(where, "an object", tool)
     kind = text_in(tool, "type", where)
     if kind == "namespace" and namespace is None:
         _add_namespace(tools, tool, where)
@@ -108,7 +110,7 @@ def _add_namespace(tools: Tools, tool: dict[str, Any], where: str) -> None:
     name = text_in(tool, "name", where)
     inner = tool.get("tools")
     if not isinstance(inner, list):
-        raise wrong_type(f"{where}.tools", "an array of objects", inner)
+        raise unfit(f"{where}.tools", "an array of objects", inner)
     heading = tool.get("description")
     for index, each in enumerate(inner):
         _add(tools, each, f"{where}.tools[{index}]", name, heading if isinstance(heading, str) else "")
@@ -166,7 +168,7 @@ def choose_tools(choice: Any, tools: Tools) -> tuple[list[dict[str, Any]], Any]:
             )
         return tools.functions, choice
     if not isinstance(choice, dict):
-        raise wrong_type("tool_choice", "a string or an object", choice)
+        raise unfit("tool_choice", "a string or an object", choice)
     kind = text_in(choice, "type", "tool_choice")
     if kind == "allowed_tools":
         return _allowed(choice, tools)
@@ -187,7 +189,7 @@ def _allowed(choice: dict[str, Any], tools: Tools) -> tuple[list[dict[str, Any]]
     )
     listed = source.get("tools")
     if not isinstance(listed, list):
-        raise wrong_type(f"{where}.tools", "an array of objects", listed)
+        raise unfit(f"{where}.tools", "an array of objects", listed)
     mode = source.get("mode", "auto")
     if mode not in ("auto", "required"):
         raise InvalidRequest(
@@ -197,7 +199,7 @@ def _allowed(choice: dict[str, Any], tools: Tools) -> tuple[list[dict[str, Any]]
     names: set[str] = set()
     for index, each in enumerate(listed):
         if not isinstance(each, dict):
-            raise wrong_type(f"{where}.tools[{index}]", "an object", each)
+            raise unfit(f"{where}.tools[{index}]", "an object", each)
         names.update(_named(each, tools, f"{where}.tools[{index}]"))
     return [each for each in tools.functions if each["function"]["name"] in names], mode
 
@@ -208,7 +210,7 @@ def _named(choice: dict[str, Any], tools: Tools, where: str) -> list[str]:
     name = (inner if isinstance(inner, dict) else choice).get("name")
     kind = choice.get("type")
     if kind in ("function", "custom", "namespace") and not isinstance(name, str):
-        raise missing(f"{where}.name") if name is None else wrong_type(f"{where}.name", "a string", name)
+        raise unfit(f"{where}.name", "a string", name)
     if kind == "namespace":
         return [function for function, tool in tools.by_function.items() if tool.namespace == name]
     namespace = choice.get("namespace")

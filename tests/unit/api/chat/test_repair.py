@@ -1,4 +1,4 @@
-"""The repaired stream: framing made plain, oddities mended, text never altered."""
+"""The repaired stream: its framing is plain, its oddities are mended, its text is never altered."""
 
 import json
 from typing import Any

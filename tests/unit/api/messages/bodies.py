@@ -20,7 +20,7 @@ def body(**fields: Any) -> dict[str, Any]:
 
 
 def parsed(**fields: Any) -> MessagesRequest:
-    return parse_messages_request(json.dumps(body(**fields)).encode())
+    return parse_messages_request(json.dumps(body(**fields), ensure_ascii=False).encode())
 
 
 def to_chat(

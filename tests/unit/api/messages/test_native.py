@@ -133,6 +133,12 @@ def test_adaptive_thinking_gets_a_budget_below_the_clamped_max_tokens() -> None:
     assert after["thinking"] == {"type": "enabled", "budget_tokens": 65_536 * 3 // 4}
 
 
+def test_a_count_says_nothing_of_thinking() -> None:
+    raw = json.dumps({"model": "m", "messages": [USER], "thinking": {"type": "adaptive"}}).encode()
+    counted = native_body(parse_messages_request(raw, is_count=True), model="m", facts=HYBRID)
+    assert json.loads(counted) == {"model": "m", "messages": [USER]}
+
+
 @pytest.mark.parametrize(
     ("config", "expected"), [({"effort": "high"}, None), ({"effort": "high", "é": "ü"}, {"é": "ü"})]
 )

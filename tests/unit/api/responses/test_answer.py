@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_worker.api.responses.answer import usage_of
-from tests.support.responses_grammar import check_response
-from tests.unit.api.responses.translating import MODEL, NOW_MS, SEED, USAGE, asked, translator
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
-    max_leaves=5,
-)
+from tests.support.responses_schema import check_response
+from tests.unit.api.responses.translating import MODEL, NOW_MS, SEED, USAGE, asked, json_values, translator
 
 
 def answer(

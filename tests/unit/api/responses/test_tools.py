@@ -112,6 +112,20 @@ def test_no_two_tools_share_a_name_and_each_name_leads_back(listed: list[Any]) -
         assert tools.function_of(tool.name, tool.namespace) == name
 
 
+def test_namespaces_that_look_alike_when_they_are_flattened() -> None:
+    flat = names(chat([namespace("a", function("b__c")), namespace("a__b", function("c"))]))
+
+    assert flat[0] == "a__b__c"
+    assert len(set(flat)) == 2
+
+
+def test_the_same_tool_twice_is_one_tool() -> None:
+    assert names(chat([function("f"), function("f"), namespace("n", function("f"), function("f"))])) == [
+        "f",
+        "n__f",
+    ]
+
+
 def test_a_function_that_does_not_exist_is_called_by_its_name() -> None:
     assert convert_tools([]).tool_of("nothing") == Tool("function", "nothing", None)
 

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from hypothesis import strategies as st
+
 from qwen_worker.api.responses.request import Asked, to_chat
 from qwen_worker.api.responses.stream import ResponsesTranslator
 from qwen_worker.errors import ProxyError
@@ -13,6 +15,13 @@ from tests.support.responses_grammar import Stream, read_stream
 SEED = "0123456789abcdef0123456789abcdef"
 MODEL = "qwen3-coder-plus"
 NOW_MS = 1_700_000_000_000
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 3) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+    max_leaves=5,
+)
+"""Any JSON, not too much of it."""
 
 
 def asked(**fields: Any) -> Asked:
