@@ -70,7 +70,7 @@ class _Prompt:
 
     def prepare(self, target: Target) -> Prepared:
         """The prompt as one host takes it. Raises InvalidRequest."""
-        if not self._request.echo and has_completions(target):
+        if has_completions(target, echo=self._request.echo):
             body = _native_body(self._request, self._prompt, self._gap, target, stream=self._stream)
             return Prepared(f"{target.base_url}{PATH}", body, self._dialect)
         chat = chat_body(self._request, self._gap, target, stream=self._stream)
@@ -79,9 +79,14 @@ class _Prompt:
         return Prepared(url, body, self._dialect, translator)
 
 
-def has_completions(target: Target) -> bool:
-    """Whether a host has completions for the model."""
-    return urlsplit(target.base_url).hostname == HOST and _has_completions(target.model) is not None
+def has_completions(target: Target, *, echo: bool) -> bool:
+    """Whether a host is asked for a completion itself: as its account says, or where it is known to answer
+    for the model, without an echo.
+    """
+    if target.ways.completions is not None:
+        return target.ways.completions == "native"
+    is_known = urlsplit(target.base_url).hostname == HOST and _has_completions(target.model) is not None
+    return is_known and not echo
 
 
 def _native_body(
