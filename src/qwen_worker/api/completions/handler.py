@@ -40,7 +40,9 @@ async def create_completion(context: Context) -> None:
         _Prompt(request, prompt, context, stream=request.stream and is_single) for prompt in request.prompts
     ]
     if is_single:
-        await proxy(prompts[0].call(), context)
+        calls = [prompts[0].call()]
+        del request, prompts  # nobody keeps the request while a stream lasts
+        await proxy(calls.pop(), context)
     else:
         await _answer_all(request, prompts, context)
 
