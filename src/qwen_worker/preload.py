@@ -10,10 +10,13 @@ nothing, and a module that is loaded later costs a request some of its little CP
 import qwen_worker.accounts.cooldown_record
 import qwen_worker.accounts.failover
 import qwen_worker.accounts.health
+import qwen_worker.accounts.model_lists
 import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
+import qwen_worker.api.completions.handler
 import qwen_worker.api.content_encoding
+import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
@@ -41,6 +44,7 @@ import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.bridged_chat
 import qwen_worker.upstream.errors
+import qwen_worker.upstream.host_models
 import qwen_worker.upstream.redaction
 import qwen_worker.upstream.rules.common
 import qwen_worker.upstream.rules.dashscope

@@ -1,3 +1,3 @@
 """The version, which is written only here: pyproject.toml, the log and /health read it."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

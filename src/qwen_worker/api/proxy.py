@@ -47,7 +47,7 @@ async def proxy(call: Call, context: Context) -> None:
     The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
     create it in the arguments of this function, without a name.
     """
-    journey = _Journey(call, context)
+    journey = Journey(call, context)
     is_stream = call.stream
     del call
     if is_stream:
@@ -56,7 +56,7 @@ async def proxy(call: Call, context: Context) -> None:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
@@ -78,10 +78,10 @@ class _Journey:
             log=context.log,
         )
 
-    async def _open(self) -> Opened:
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._model)
+        serving = pool.serving(self._model, exchange.call.api)
         try:
             if pool.record is None:
                 account, model = serving[0]
@@ -103,21 +103,21 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
+        opened = await self.ask()
         answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
-        headers = {**self._headers(opened), "content-type": "application/json"}
+        headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self._log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
+            self.log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
             return
         if prepared.translator is not None:
             body = json.dumps(prepared.translator.whole(answer.value)).encode()
         else:
             body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
         self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+        self.log_end("completion ended", answer.completion, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
         """Responds with an answer that is too long to be read first. Returns what became of it.
@@ -143,7 +143,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -156,7 +156,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -221,7 +221,7 @@ class _Journey:
         """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
@@ -233,10 +233,11 @@ class _Journey:
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
+    def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
         """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning

@@ -27,6 +27,18 @@ async def _health(context: Context) -> None:
     await health(context)
 
 
+async def _create_completion(context: Context) -> None:
+    from qwen_worker.api.completions.handler import create_completion
+
+    await create_completion(context)
+
+
+async def _create_embeddings(context: Context) -> None:
+    from qwen_worker.api.embeddings.handler import create_embeddings
+
+    await create_embeddings(context)
+
+
 async def _chat_completions(context: Context) -> None:
     await chat_completions(context, _chat_of_responses)
 
@@ -97,6 +109,8 @@ ENDPOINTS = (
     Endpoint("DELETE", "/v1/responses/{id}", _stored_response, is_listed=False),
     Endpoint("POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id"),
     Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
+    Endpoint("POST", "/v1/completions", _create_completion),
+    Endpoint("POST", "/v1/embeddings", _create_embeddings),
     Endpoint("GET", "/v1/models", list_models),
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/health", _health, needs_key=False),

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 import js
@@ -19,7 +20,7 @@ from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.platform import ports
+from qwen_worker.platform import lifetime, ports
 from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
@@ -47,7 +48,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
         answer.resolve(_to_js_response(response))
 
     work = gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx), respond)
-    asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg]
+    lifetime.begin(work)
     return answer.promise
 
 
@@ -200,25 +201,27 @@ class WorkerClock:
 
 
 class WorkerTimer:
-    """`setTimeout`."""
+    """`setTimeout`. The callback belongs to the request that has set it, and the tasks that it makes do too."""
 
-    __slots__ = ("_callback", "_id", "_proxy")
+    __slots__ = ("_callback", "_context", "_id", "_proxy")
 
     def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
+        self._context = copy_context()
         self._proxy: Any = create_once_callable(self._fire)
         self._id = setTimeout(self._proxy, int(seconds * 1000))
 
     def cancel(self) -> None:
         if self._callback is not None:
             self._callback = None
-            clearTimeout(self._id)
+            if not lifetime.is_over():
+                clearTimeout(self._id)
             self._proxy.destroy()
 
     def _fire(self) -> None:
         callback, self._callback = self._callback, None
         if callback is not None:
-            callback()
+            self._context.run(callback)
 
 
 class WorkerBackground:
@@ -231,10 +234,14 @@ class WorkerBackground:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Only a proxy of a Task completes on every runtime; the embedded one drops a bare coroutine."""
-        task = asyncio.ensure_future(work)
+        if lifetime.is_over():
+            work.close()
+            return
+        loop = asyncio.get_running_loop()
+        # In a context of its own: it outlives the request.
+        task = asyncio.Task(work, loop=loop, context=Context())
         proxy = create_proxy(task)
         self._ctx.waitUntil(proxy)
-        loop = asyncio.get_running_loop()
         # The proxy must outlive the callback by which the runtime learns that the task is done.
         task.add_done_callback(lambda _: loop.call_soon(loop.call_soon, proxy.destroy))
 

@@ -159,10 +159,16 @@ class ResponsesTranslator:
 
     def _take_delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         output = self._output
+        content = delta.get("content")
+        if len(delta) == 1 and isinstance(content, str) and not choice.get("logprobs"):
+            # What nearly every chunk is.
+            if content:
+                output.add_text(content)
+            return
         reasoning = reasoning_of(delta)
         if reasoning:
             output.add_reasoning(reasoning)
-        text = text_of(delta.get("content"))
+        text = text_of(content)
         if text:
             output.add_text(text, "output_text", logprobs_of(choice))
         refusal = delta.get("refusal")
