@@ -36,12 +36,17 @@ def catalogue(models: Sequence[str], aliases: Mapping[str, str]) -> "list[Model]
 def find_model(name: str, models: Sequence[str], aliases: Mapping[str, str]) -> "Model":
     """The entry of the catalogue. Raises NotFound (model_not_found)."""
     if name not in models and name not in aliases:
-        raise NotFound(
-            "The model does not exist here. GET /v1/models lists the models.",
-            code="model_not_found",
-            param="model",
-        )
+        raise model_not_found()
     return _listed(name)
+
+
+def model_not_found() -> NotFound:
+    """The error for a model that is not in the catalogue, or not in the client's."""
+    return NotFound(
+        "The model does not exist here. GET /v1/models lists the models.",
+        code="model_not_found",
+        param="model",
+    )
 
 
 def _listed(name: str) -> "Model":
@@ -57,16 +62,16 @@ def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str],
     The portal's `coder-model` and `vision-model` mean nothing to an API key: they become the default model
     and a vision model.
     """
-    model = _follow(name or default, aliases)
+    model = followed(name or default, aliases)
     if is_oauth or model not in _PORTAL_MODELS:
         return model
     if model == "vision-model":
         return DEFAULT_VISION_MODEL
-    default = _follow(default, aliases)
+    default = followed(default, aliases)
     return DEFAULT_MODEL if default in _PORTAL_MODELS else default
 
 
-def _follow(name: str, aliases: Mapping[str, str]) -> str:
+def followed(name: str, aliases: Mapping[str, str]) -> str:
     """The end of a chain of aliases; of a circle, the name itself."""
     model = name
     for _ in aliases:

@@ -10,11 +10,13 @@ from qwen_worker.platform.ports import (
     BodyReader,
     BodyTooLarge,
     Clock,
+    Database,
     Fetcher,
     InboundResponse,
     KeyValueStore,
     OutboundRequest,
     Pipe,
+    RateLimit,
     Runtime,
 )
 from tests.support.background import TaskBackground
@@ -96,7 +98,7 @@ class ScriptedRequest:
         body: bytes | str | dict[str, Any] = b"",
     ) -> None:
         self.method = method
-        self.path = path
+        self.path, _, self.query = path.partition("?")
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         if isinstance(body, dict):
             body = json.dumps(body)
@@ -142,6 +144,8 @@ def make_runtime(
     background: Background | None = None,
     random: Callable[[], float] = lambda: 0.5,
     open_pipe: Callable[[], Pipe] = MemoryPipe,
+    database: Database | None = None,
+    rate_limit: Callable[[int], RateLimit | None] = lambda _: None,
 ) -> Runtime:
     """A runtime of fakes; without a fetcher every request to the network fails the test."""
     return Runtime(
@@ -151,4 +155,6 @@ def make_runtime(
         background=background or TaskBackground(),
         random=random,
         open_pipe=open_pipe,
+        database=database,
+        rate_limit=rate_limit,
     )

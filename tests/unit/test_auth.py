@@ -1,6 +1,7 @@
 import pytest
 
-from qwen_worker.auth import check_client_key
+from qwen_worker.auth import identify
+from qwen_worker.config.client_keys import ClientKey
 from qwen_worker.errors import InvalidApiKey
 from tests.support.ports import ScriptedRequest
 
@@ -8,7 +9,7 @@ KEYS = ("first-client-key", "second-client-key")
 
 
 def check(headers: dict[str, str], keys: tuple[str, ...] = KEYS) -> None:
-    check_client_key(ScriptedRequest(headers=headers), keys)
+    identify(ScriptedRequest(headers=headers), tuple(map(ClientKey, keys)), now_ms=lambda: 0)
 
 
 @pytest.mark.parametrize(

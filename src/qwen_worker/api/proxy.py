@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from qwen_worker.api.context import Context
 from qwen_worker.api.passed_headers import passed_headers
+from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, UpstreamUnavailable
+from qwen_worker.models import model_not_found
 from qwen_worker.platform.ports import Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
@@ -66,6 +68,8 @@ class _Journey:
         self._began_ms = self._clock.now_ms()
         self._first_byte_ms: int | None = None
         self._log = context.log
+        self._meter = meter = context.meter
+        self._check_model(call.stream)
         self._exchange = Exchange(
             call,
             request_id=context.request_id,
@@ -74,7 +78,18 @@ class _Journey:
             errors=context.errors,
             runtime=context.runtime,
             log=context.log,
+            answered=None if meter is None else meter.answered,
         )
+
+    def _check_model(self, is_stream: bool) -> None:
+        """Raises NotFound for a model that the client's key may not use."""
+        settings, client = self._context.settings, self._context.client
+        model = self._model or settings.default_model
+        if self._meter is not None:
+            is_known = model in settings.models or model in settings.model_aliases
+            self._meter.asked(model, is_known=is_known, is_stream=is_stream)
+        if client.models and not may_use(client, model, settings.model_aliases):
+            raise model_not_found()
 
     async def _open(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
@@ -111,7 +126,9 @@ class _Journey:
             else:
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+        size_bytes = len(answer.data)
+        self._log_end("completion ended", answer.completion, size_bytes)
+        self._count(answer.completion, answer.data, size_bytes)
 
     async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
         """Responds with an answer that is too long to be read first."""
@@ -208,13 +225,17 @@ class _Journey:
         try:
             outcome = await work
             self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            pipe.close()
+            self._count(outcome.completion, outcome.kept, outcome.size_bytes)
+            return
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            failure = InternalError("The gateway failed to relay the stream.")
             with suppress(StreamBroken):
-                await write_last(pipe, ending)
+                await write_last(pipe, self._dialect.error_ending(failure))
+            self._count(Completion(failure), b"", 0)
         pipe.close()
 
     # --- both
@@ -222,12 +243,18 @@ class _Journey:
     def _headers(self, opened: Opened) -> dict[str, str]:
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
+    def _count(self, completion: Completion, kept: bytes, size_bytes: int) -> None:
+        """Counts the end of the answer, when the client has all of it."""
+        if self._meter is not None:
+            self._meter.ended(completion.error, completion.usage, kept, size_bytes)
+
     def _log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
         """The one line that tells what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(
             event,
+            client=self._context.client.label,
             model=self._model or self._context.settings.default_model,
             usage=completion.usage,
             finish_reason=completion.finish_reason,

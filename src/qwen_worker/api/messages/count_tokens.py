@@ -9,7 +9,7 @@ from typing import Any
 from qwen_worker.api.messages.bridge_content import BILLING_HEADER
 from qwen_worker.api.messages.bridge_tools import is_client_tool
 from qwen_worker.api.messages.image_size import image_size
-from qwen_worker.api.messages.tokens import estimate_tokens
+from qwen_worker.tokens import estimate_tokens
 
 MESSAGE_TOKENS = 5
 """What the template puts around a message: `<|im_start|>user`, a line end, `<|im_end|>`, a line end."""

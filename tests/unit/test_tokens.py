@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_worker.api.messages import tokens
-from qwen_worker.api.messages.tokens import estimate_tokens
+from qwen_worker import tokens
+from qwen_worker.tokens import estimate_tokens
 from tests.unit.api.messages.vocabulary import token_count
 
 ROOT = Path(__file__).resolve().parents[4]

@@ -3,7 +3,7 @@
 Qwen's tokenizer cuts a text into words, digits, runs of punctuation and line ends before it looks for
 entries. So these are counted, each with a weight, by the C loops of `bytes`: half a millisecond for 46 KB.
 The weights are a least squares fit against `qwen.tiktoken` on 2,300 pieces of 3 KB of prose, code, JSON,
-Chinese and other languages; tests/unit/api/messages/test_tokens.py holds the estimate to 15 %.
+Chinese and other languages; tests/unit/test_tokens.py holds the estimate to 15 %.
 """
 
 _SCRIPTS = (
