@@ -41,6 +41,10 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
             {"id": namespace["binding"].lower(), **namespace}
             for namespace in config.get("kv_namespaces", [])
         ],
+        "d1_databases": [
+            {"database_id": database["binding"].lower(), **database}
+            for database in config.get("d1_databases", [])
+        ],
         "vars": {**config.get("vars", {}), **variables},
         "send_metrics": False,
     }

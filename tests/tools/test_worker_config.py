@@ -10,12 +10,13 @@ from tools.worker_config import (
 SOURCE = Path("/somewhere/src")
 
 
-def test_production_runs_python_314_and_provisions_its_namespace() -> None:
+def test_production_runs_python_314_and_provisions_its_stores() -> None:
     config = production_config()
 
     assert config["compatibility_date"] >= "2026-09-08"
     assert "python_workers" in config["compatibility_flags"]
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV"}]
+    assert config["d1_databases"] == [{"binding": "USAGE_DB"}]
     assert config["triggers"]["crons"]
     assert config["observability"]["enabled"] is True
 
@@ -28,6 +29,7 @@ def test_local_runs_have_what_the_embedded_runtime_needs() -> None:
     assert config["compatibility_date"] == EMBEDDED_COMPATIBILITY_DATE
     assert config["compatibility_flags"] == ["python_workers"]
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV", "id": "qwen_kv"}]
+    assert config["d1_databases"] == [{"binding": "USAGE_DB", "database_id": "usage_db"}]
     assert "triggers" not in config
 
 
