@@ -6,6 +6,12 @@ The weights are a least squares fit against `qwen.tiktoken` on 2,300 pieces of 3
 Chinese and other languages; tests/unit/test_tokens.py holds the estimate to 15 %.
 """
 
+MESSAGE_TOKENS = 5
+"""What the template puts around a message: `<|im_start|>user`, a line end, `<|im_end|>`, a line end."""
+
+TOOLS_TOKENS = 100
+"""What the template says about tools before the first one."""
+
 _SCRIPTS = (
     (b"l", 0xC2, 0xC3, 0.0),  # é ü: counted as words of another language
     (b"x", 0xC4, 0xCD, 1.48),  # ę ř, phonetics

@@ -1,9 +1,11 @@
 """How many tokens a request and its answer took, where the host does not tell: estimated from their bytes."""
 
+import json
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from qwen_worker.tokens import estimate_tokens
+from qwen_worker.json_text import parse_object
+from qwen_worker.tokens import MESSAGE_TOKENS, TOOLS_TOKENS, estimate_tokens
 
 IMAGE_TOKENS = 1_000
 """What an image within a request counts for."""
@@ -55,11 +57,39 @@ def _without_images(body: bytes) -> tuple[list[bytes], int]:
 
 
 def estimated_input(sample: RequestSample) -> int:
-    """The tokens of a request."""
+    """The tokens of a request.
+
+    Of a small chat request the texts alone are looked at. In others JSON weighs as much as what the model's
+    template puts around messages.
+    """
     if not sample.text:
         return 0
+    chat = parse_object(sample.text) if len(sample.text) == sample.size_bytes and not sample.images else None
+    if chat is not None and isinstance(chat.get("messages"), list):
+        return _tokens_of_chat(chat["messages"], chat.get("tools"))
     tokens = estimate_tokens(_unescaped(sample.text))
     return tokens * sample.size_bytes // len(sample.text) + IMAGE_TOKENS * sample.images
+
+
+def _tokens_of_chat(messages: list[Any], tools: Any) -> int:
+    texts, tokens = [], MESSAGE_TOKENS  # the beginning of the answer
+    for message in messages:
+        tokens += MESSAGE_TOKENS
+        if isinstance(message, dict):
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"text": content}]
+            texts += [part["text"] for part in parts if isinstance(part, dict) and "text" in part]
+            texts += [json.dumps(call.get("function")) for call in _calls(message)]
+    if tools:
+        tokens += TOOLS_TOKENS
+        texts.append(json.dumps(tools, ensure_ascii=False))
+    text = "\n".join(text for text in texts if isinstance(text, str))
+    return tokens + estimate_tokens(text.encode("utf-8", "surrogatepass"))
+
+
+def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
 def estimated_output(kept: bytes, size_bytes: int) -> int:
