@@ -1,7 +1,7 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, requests, latency, concurrency, start, endurance (default: all). `--quick`: fewer repetitions,
-to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
+Parts: chunks, translation, requests, latency, concurrency, start, endurance (default: all). `--quick`: fewer
+repetitions, to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
 """
 
 import argparse
@@ -11,13 +11,14 @@ import os
 import platform
 from pathlib import Path
 
-from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost
+from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost, translation
 from bench.report import Section, results_document, table_of_targets
 from bench.workers import CURRENT, EMBEDDED, upstream
 
 PARTS = {
     "chunks": chunk_cost.measure,
     "requests": request_cost.measure,
+    "translation": translation.measure,
     "latency": latency.measure,
     "concurrency": concurrency.measure,
     "start": cold_start.measure,

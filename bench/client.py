@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import re
 import time
 from dataclasses import dataclass, field
 from typing import Any
+
+_stamps = re.compile(rb"at (\d+) ").findall
 
 CLIENT_KEY = "bench-client-key"
 
@@ -98,14 +101,30 @@ async def ask_once(port: int, request: bytes) -> Answer:
         connection.close()
 
 
+async def text_delays(port: int, request: bytes) -> list[float]:
+    """Asks for a stream of stamped texts (see bench.upstream); seconds from sending to arrival of each."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    delays: list[float] = []
+    while b"[DONE]" not in (line := await reader.readline()):
+        if not line:
+            raise ConnectionError("the stream ended without [DONE]")
+        now = time.monotonic_ns()
+        delays += [(now - int(stamp)) / 1e9 for stamp in _stamps(line)]
+    writer.close()
+    return delays
+
+
 def get(path: str) -> bytes:
     """A GET request."""
     return f"GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer {CLIENT_KEY}\r\n\r\n".encode()
 
 
-def chat(size_bytes: int = 0, *, bench: str | None = None) -> bytes:
-    """A POST of a conversation of about this size; with `bench`, a stream as bench.upstream has them."""
-    body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes)}
+def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> bytes:
+    """A POST of a conversation of about this size; with `bench`, a stream as bench.upstream has them.
+    `options` are further fields of the body.
+    """
+    body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes), **options}
     if bench is not None:
         body |= {"stream": True, "bench": bench}
     data = json.dumps(body, ensure_ascii=False).encode()

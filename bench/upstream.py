@@ -1,13 +1,15 @@
 """A Qwen that costs as little as possible, in a process of its own: `python -m bench.upstream`.
 
 Prints its port. A request says how it wants to be answered in the field `bench` of its body:
-`paced CHUNKS MILLISECONDS`, `burst CHUNKS`, or nothing for an answer that is no stream.
+`paced CHUNKS MILLISECONDS`, `stamped` the same with the time in each text, `burst CHUNKS`, or nothing for an
+answer that is no stream.
 """
 
 import asyncio
 import json
 import re
 import sys
+import time
 
 _HEAD = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"qwen3-coder-plus",'
 _DELTA = '"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}],"usage":null}'
@@ -36,7 +38,7 @@ _COMPLETION_ANSWER = (
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(COMPLETION)
 ) + COMPLETION
 _content_length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE).search
-_wish = re.compile(rb'"bench": ?"(paced|burst) (\d+) ?([\d.]*)"').search
+_wish = re.compile(rb'"bench": ?"(paced|stamped|burst) (\d+) ?([\d.]*)"').search
 
 
 def _http_chunk(data: bytes) -> bytes:
@@ -45,6 +47,11 @@ def _http_chunk(data: bytes) -> bytes:
 
 _HTTP_CHUNK = _http_chunk(CHUNK)
 _HTTP_END = _http_chunk(LAST_CHUNKS) + b"0\r\n\r\n"
+
+
+def _stamped() -> bytes:
+    """A chunk whose text says when it was sent, in nanoseconds of the machine's monotonic clock."""
+    return _http_chunk(CHUNK.replace(b"word ", b"at %d " % time.monotonic_ns()))
 
 
 class _Connection(asyncio.Protocol):
@@ -76,6 +83,7 @@ class _Connection(asyncio.Protocol):
             self._transport.write(_STREAM_HEAD + _HTTP_CHUNK * int(wish[2]) + _HTTP_END)
         else:
             self._transport.write(_STREAM_HEAD)
+            self._is_stamped = wish[1] == b"stamped"
             self._send_paced(int(wish[2]), float(wish[3]) / 1000, self._loop.time())
 
     def _send_paced(self, left: int, pause_seconds: float, due: float) -> None:
@@ -84,7 +92,7 @@ class _Connection(asyncio.Protocol):
         if left == 0:
             self._transport.write(_HTTP_END)
             return
-        self._transport.write(_HTTP_CHUNK)
+        self._transport.write(_stamped() if self._is_stamped else _HTTP_CHUNK)
         due += pause_seconds
         self._loop.call_at(due, self._send_paced, left - 1, pause_seconds, due)
 

@@ -137,6 +137,7 @@ def upstream() -> Iterator[int]:
     finally:
         process.stdin.close()
         process.wait()
+        process.stdout.close()
 
 
 def _wait_until_ready(worker: RunningWorker) -> None:

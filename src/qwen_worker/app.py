@@ -142,6 +142,9 @@ class Gateway:
     async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
         """Calls the handler. Raises ProxyError."""
         request = context.request
+        if request.method != "POST":
+            # No handler reads it then; the next request on the connection would fail (workers-runtime).
+            await request.discard_body()
         if request.method == "OPTIONS":
             context.respond(_preflight(request, route))
             return

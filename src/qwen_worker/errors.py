@@ -33,6 +33,10 @@ from typing import Literal
 Scope = Literal["request", "account", "model"]
 
 
+CLIENT_NOT_ALLOWED = "client_not_allowed"
+"""The code of an UpstreamUnavailable: the account's plan serves other clients than this one."""
+
+
 class ProxyError(Exception):
     """An error with everything a client, a retry loop and an operator need to know about it.
 
@@ -68,6 +72,10 @@ class ProxyError(Exception):
         self.upstream_request_id = upstream_request_id
         self.account: str | None = None
         """The label of the account that it comes from, for the log."""
+        self.is_certain = True
+        """Whether a status or a code tells what it is. Otherwise it is told by words that may quote the
+        client.
+        """
         if code is not None:
             self.code = code
         if scope is not None:
@@ -160,18 +168,13 @@ class PayloadTooLarge(ProxyError):
 
 
 class UnsupportedEncoding(ProxyError):
-    """The body is compressed in a way that is not known, or not in the way that its header says.
-
-    `accepted` lists the codings that are known.
-    """
+    """The body is compressed in a way that is not known, or not in the way that its header says."""
 
     status = 415
     type = "invalid_request_error"
     code = "unsupported_content_encoding"
-
-    def __init__(self, message: str, *, accepted: str = "") -> None:
-        super().__init__(message)
-        self.accepted = accepted
+    accepted = "gzip, deflate"
+    """The codings that are known."""
 
     def headers(self) -> dict[str, str]:
         """Adds the list of codings that RFC 9110 asks for in such a 415."""

@@ -6,7 +6,6 @@ time. `parse` takes care of that; whoever scans a text (`json_scan`) asks `nesti
 """
 
 import json
-import re
 from itertools import accumulate
 from typing import Any
 
@@ -28,36 +27,42 @@ SCAN_FAILURES = (ValueError, StopIteration, RecursionError)
 """What the C scanner raises."""
 TOO_DEEP = f"it is nested too deeply, in more than {MOST_LEVELS} levels"
 
-_STRING = r'"[^"]*+(?:(?:(?<=(?<!\\)\\)|(?<=(?<!\\)\\\\\\))"[^"]*+)*+(?:"|\Z)'
-"""A string without a quote behind more than four backslashes. Goes from quote to quote, three times as fast
-as from backslash to backslash.
-"""
-_ANY_STRING = r'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _SHORT = 10_000
 """In a text shorter than that, counting is faster than finding."""
+_PIECE = 65_536
+"""How much of a text is looked at in one go."""
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 """One level down, or one up, as a signed byte."""
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 
-def parse(text: str | bytes) -> Any:
-    """The value of a whole JSON text; bytes are UTF-8. Raises JsonTextError, also if it is too deep."""
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+_decode = json.JSONDecoder(parse_constant=no_constant).decode
+_decode_leniently = json.JSONDecoder().decode
+
+
+def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
+    """The value of a whole JSON text; bytes are UTF-8. Raises JsonTextError, also if it is too deep.
+
+    `allows_nan`: NaN and its kin, which are no JSON but are sent all the same, are taken.
+    """
     try:
         if isinstance(text, bytes):
-            text = text.decode()
-        if nesting_exceeds(text):
+            text = text.removeprefix(BYTE_ORDER_MARK).decode()
+        if len(text) > MOST_LEVELS and nesting_exceeds(text):
             raise JsonTextError(TOO_DEEP)
-        return json.loads(text, parse_constant=no_constant)
+        return (_decode_leniently if allows_nan else _decode)(text)
     except UnicodeDecodeError:
         raise JsonTextError("it is not UTF-8") from None
     except SCAN_FAILURES as failure:
         raise explained(failure) from None
 
 
-def parse_object(text: str | bytes) -> dict[str, Any] | None:
+def parse_object(text: str | bytes, *, allows_nan: bool = False) -> dict[str, Any] | None:
     """The object that is a whole JSON text; None for any other text."""
     try:
-        value = parse(text)
+        value = parse(text, allows_nan=allows_nan)
     except JsonTextError:
         return None
     return value if isinstance(value, dict) else None
@@ -66,25 +71,15 @@ def parse_object(text: str | bytes) -> dict[str, Any] | None:
 def nesting_exceeds(text: str, most_levels: int = MOST_LEVELS) -> bool:
     """Whether arrays and objects are nested deeper than `most_levels`, up to where the text is no JSON.
 
-    Takes time in proportion to the length. Most texts are seen to be flat by their few brackets, in a
-    fraction of the time that it takes to read them; one full of brackets takes as long as reading it.
+    Takes time in proportion to the length: a fraction of what reading the text takes.
     """
-    arrays = _count(text, "[", most_levels + 1)
-    if arrays + _count(text, "{", most_levels + 1 - arrays) <= most_levels:
-        return False
-    most_brackets = most_levels + len(text) // 500
-    arrays = _count_behind(text, "[", ":,[", most_brackets)
-    # On the way to the deepest level each array holds one thing, so each object is in one of these arrays,
-    # or in an object.
-    if 1 + 2 * arrays <= most_levels:
-        objects = _count_behind(text, "{", ":", most_brackets)
-        if 1 + 2 * arrays + objects <= most_levels:
-            return False
+    if _count(text, "[", most_levels + 1) + _count(text, "{", most_levels + 1) <= most_levels:
+        return False  # nearly every text has too few brackets to be deep
     return _levels(text) > most_levels
 
 
 def _count(text: str, character: str, most: int) -> int:
-    """How often a character occurs, but not more than `most`."""
+    """How often a character occurs, but no more than `most`."""
     if len(text) < _SHORT:
         return min(most, text.count(character))
     position = -1
@@ -95,27 +90,25 @@ def _count(text: str, character: str, most: int) -> int:
     return most
 
 
-def _count_behind(text: str, bracket: str, before: str, most: int) -> int:
-    """How often a bracket occurs that may begin a value behind one of the characters `before`; the others are
-    within strings. `most` if there are so many brackets that it had better be found out otherwise.
-    """
-    count = 0
-    position = -1
-    for _ in range(most):
-        position = text.find(bracket, position + 1)
-        if position < 0:
-            return count
-        # Behind many spaces, or nothing, it counts too.
-        if text[max(0, position - 8) : position].rstrip(" \t\n\r")[-1:] in before:
-            count += 1
-    return most
-
-
 def _levels(text: str) -> int:
-    """How deep a text is nested."""
-    outside = re.sub(_ANY_STRING if r"\\\\\"" in text else _STRING, "", text)
-    steps = outside.encode("ascii", "ignore").translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(memoryview(steps).cast("b")), default=0)
+    """How deep a text is nested.
+
+    Between quotation marks are strings and what is not strings, in turn, once escaped ones are gone. In
+    pieces, since what lies between the marks takes more memory than the text.
+    """
+    if "\\" in text:
+        text = text.replace("\\\\", "").replace('\\"', "")
+    level = deepest = 0
+    is_string = False
+    for start in range(0, len(text), _PIECE):
+        between = text[start : start + _PIECE].split('"')
+        outside = "".join(between[int(is_string) :: 2])
+        is_string ^= len(between) % 2 == 0
+        steps = outside.encode("ascii", "ignore").translate(_STEPS, _NO_BRACKETS)
+        levels = [*accumulate(memoryview(steps).cast("b"), initial=level)]
+        deepest = max(deepest, *levels)
+        level = levels[-1]
+    return deepest
 
 
 def explained(failure: Exception) -> JsonTextError:

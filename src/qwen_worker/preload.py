@@ -22,6 +22,7 @@ import qwen_worker.api.messages.handler
 import qwen_worker.api.messages.native
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native
+import qwen_worker.api.responses.posted_to_chat
 import qwen_worker.api.usage
 import qwen_worker.config.aliases
 import qwen_worker.config.base_url
@@ -37,7 +38,7 @@ import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
 import qwen_worker.platform.database
-import qwen_worker.platform.translation
+import qwen_worker.platform.pushing
 import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.bridged_chat

@@ -6,7 +6,7 @@ rewrite it. A healthy stream is relayed without being parsed.
 
 from typing import NamedTuple
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from qwen_worker.json_text import BYTE_ORDER_MARK
 
 
 class Event(NamedTuple):
@@ -50,10 +50,10 @@ class EventParser:
         if not self._started:
             data = b"".join((*self._pieces, data))
             self._pieces.clear()
-            if len(data) < 3 and _BYTE_ORDER_MARK.startswith(data):
+            if len(data) < 3 and BYTE_ORDER_MARK.startswith(data):
                 self._pieces.append(data)
                 return []
-            data = data.removeprefix(_BYTE_ORDER_MARK)
+            data = data.removeprefix(BYTE_ORDER_MARK)
             self._started = True
         if not data:
             return []

@@ -8,12 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_text import JsonTextError, parse
+from qwen_worker.json_text import BYTE_ORDER_MARK, JsonTextError, parse
 
 Check = Callable[[str, Any], None]
 """Checks a field, given its name and its value, which is not null. Raises InvalidRequest."""
-
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def body_text(raw: bytes) -> tuple[bytes, str]:
@@ -21,7 +19,7 @@ def body_text(raw: bytes) -> tuple[bytes, str]:
 
     Raises InvalidRequest (invalid_json) if it is empty or not UTF-8.
     """
-    raw = raw.removeprefix(_BYTE_ORDER_MARK)
+    raw = raw.removeprefix(BYTE_ORDER_MARK)
     if not raw or raw.isspace():
         raise InvalidRequest("The request body is empty; it must be a JSON object.", code="invalid_json")
     text = raw.decode("latin-1")

@@ -28,15 +28,19 @@ BREAKS: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.fixture(params=["auto", "always"], ids=["native", "translated"])
-def relaying_worker(worker: PyodideWorker, request: pytest.FixtureRequest) -> Iterator[PyodideWorker]:
-    """The Worker, which relays natively or translates."""
-    worker.deploy({"STREAM_REWRITE": request.param, "STREAM_IDLE_TIMEOUT_SECONDS": str(IDLE_TIMEOUT_SECONDS)})
+RELAYING: dict[str, dict[str, Any]] = {"native": {}, "translated": {"n": 2}}
+"""What makes the Worker relay so: a request for two choices is always translated."""
+
+
+@pytest.fixture
+def impatient_worker(worker: PyodideWorker) -> Iterator[PyodideWorker]:
+    """The Worker, which does not wait long for a silent Qwen."""
+    worker.deploy({"STREAM_IDLE_TIMEOUT_SECONDS": str(IDLE_TIMEOUT_SECONDS)})
     yield worker
-    worker.deploy({"STREAM_REWRITE": None, "STREAM_IDLE_TIMEOUT_SECONDS": None})
+    worker.deploy({"STREAM_IDLE_TIMEOUT_SECONDS": None})
 
 
-def stream(worker: PyodideWorker, simulate: dict[str, Any]) -> httpx.Response:
+def stream(worker: PyodideWorker, simulate: dict[str, Any], **options: Any) -> httpx.Response:
     """A whole stream."""
     return httpx.post(
         f"{worker.openai_base_url}/chat/completions",
@@ -45,21 +49,37 @@ def stream(worker: PyodideWorker, simulate: dict[str, Any]) -> httpx.Response:
             "messages": [{"role": "user", "content": "Hi"}],
             "stream": True,
             "simulate": simulate,
+            **options,
         },
         headers={"authorization": f"Bearer {CLIENT_KEY}"},
-        timeout=8,
+        timeout=20,
     )
 
 
-def test_a_stream_that_breaks_after_a_pause_ends_with_an_error(relaying_worker: PyodideWorker) -> None:
+@pytest.mark.parametrize("relaying", RELAYING)
+def test_a_stream_that_breaks_after_a_pause_ends_with_an_error(
+    impatient_worker: PyodideWorker, relaying: str
+) -> None:
     with ThreadPoolExecutor(len(BREAKS)) as threads:
-        responses = threads.map(lambda fault: stream(relaying_worker, BREAKS[fault][0]), BREAKS)
+        responses = threads.map(
+            lambda fault: stream(impatient_worker, BREAKS[fault][0], **RELAYING[relaying]), BREAKS
+        )
 
     endings = {}
     for fault, response in zip(BREAKS, responses, strict=True):
         *_, error, done, nothing = response.text.split("\n\n")
         code = json.loads(error.removeprefix("data: "))["error"]["code"]
-        line = relaying_worker.log.wait_for("usage", request_id=response.headers["x-request-id"])
+        line = impatient_worker.log.wait_for("stream ended", request_id=response.headers["x-request-id"])
         endings[fault] = (code, done, nothing, line["outcome"])
 
     assert endings == {fault: (code, "data: [DONE]", "", code) for fault, (_, code) in BREAKS.items()}
+
+
+@pytest.mark.parametrize("relaying", RELAYING)
+def test_a_burst_goes_through_whole_and_in_order(worker: PyodideWorker, relaying: str) -> None:
+    response = stream(worker, {"burst": 5_000}, **RELAYING[relaying])
+
+    places = [response.text.index(f"word{number} ") for number in range(0, 5_000, 100)]
+    assert places == sorted(places)
+    assert response.text.count("word") == 5_000 * RELAYING[relaying].get("n", 1)
+    assert response.text.endswith("data: [DONE]\n\n")

@@ -32,9 +32,13 @@ class ScriptedResponse:
         status: int = 200,
         body: str | bytes | dict[str, Any] = "",
         headers: dict[str, str] | None = None,
+        then: tuple[bytes | float | Exception, ...] = (),
     ) -> None:
         self.status = status
         self.cancelled = False
+        self.has_timeout = True
+        self.then = then
+        """What comes after the body, of one that is too long to be read at once."""
         if isinstance(body, dict):
             self._headers = {"content-type": "application/json", **(headers or {})}
             self.data = json.dumps(body).encode()
@@ -49,7 +53,9 @@ class ScriptedResponse:
         return self.data[:limit_bytes].decode("utf-8", "replace")
 
     async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
-        return self.data, None
+        if len(self.data) <= limit_bytes:
+            return self.data, None
+        return self.data[: limit_bytes + 1], ScriptedBody(self.data[limit_bytes + 1 :], *self.then)
 
     def end_timeout(self) -> None:
         self.has_timeout = False

@@ -14,7 +14,7 @@ from qwen_worker import tokens
 from qwen_worker.tokens import estimate_tokens
 from tests.unit.api.messages.vocabulary import token_count
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 
 ENGLISH = """
 The harbour was quiet that morning, and the old ferry lay at the pier as if it had never been meant to move.

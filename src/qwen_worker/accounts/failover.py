@@ -3,10 +3,11 @@
 An error of the account, or of a model there, moves the request on; the client's own mistake goes back to the
 client at once. Everything here happens before the first byte reaches the client.
 
-An account that fails gets a cooldown, so that the next requests go elsewhere. Limits are told by status and
-code, and count at once. Of every other failure the request itself may be the reason (a prompt that a firewall
-takes for an attack, a model that nobody has): it counts only if another account has answered the same request
-or failed it in another way. Where all fail alike, none of them gets a cooldown and nobody else is refused.
+An account that fails gets a cooldown, so that the next requests go elsewhere. A limit that is told by a
+status or a code counts at once. Of every other failure the request itself may be the reason (a prompt that a
+firewall takes for an attack, or whose words an error quotes, a model that nobody has): it counts only if
+another account has answered the same request. Where none has, nobody else is refused for it: the next request
+asks them all again.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from qwen_worker.accounts.cooldowns import (
 )
 from qwen_worker.accounts.pool import ServingAccount
 from qwen_worker.errors import (
+    CLIENT_NOT_ALLOWED,
     CredentialsMissing,
     CredentialsRejected,
     ProxyError,
@@ -152,6 +154,7 @@ class Failover:
         finally:
             self._memory.answered(self._exchange.call.affinity_key)
         health.record_success(model, self._clock.now_ms())
+        self._failures.pop(candidate.identity, None)
         return opened
 
     def _note(self, candidate: Candidate, error: ProxyError) -> None:
@@ -168,20 +171,20 @@ class Failover:
         if isinstance(error, CredentialsRejected | CredentialsMissing | RefreshPending):
             self._subrequests += REFRESH_COST
             account.note_refusal()
-        counts = reason in LIMITS
+        counts = reason in LIMITS and error.is_certain
         self._failures[candidate.identity] = _Failure(error, reason, counts)
         if counts:
             self._record_failure(candidate, error)
 
     def _settle_failures(self, *, is_answered: bool) -> None:
-        """Records the failures that did not count at once, if they are about their accounts."""
-        reasons = {failure.reason for failure in self._failures.values()}
-        is_about_accounts = is_answered or len(reasons) > 1
+        """Records the failures that did not count at once, if they are about their accounts for all clients:
+        a plan that refuses one client for its User-Agent serves the next one.
+        """
         for candidate in self._candidates:
             failure = self._failures.get(candidate.identity)
             if failure is None or failure.counts:
                 continue
-            if is_about_accounts:
+            if is_answered and failure.error.code != CLIENT_NOT_ALLOWED:
                 self._record_failure(candidate, failure.error)
             else:
                 candidate.health.release_probe(candidate.model)

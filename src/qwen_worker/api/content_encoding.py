@@ -23,7 +23,7 @@ def decode_body(data: bytes, encoding: str, limit_bytes: int) -> bytes:
         coding for name in encoding.lower().split(",") if (coding := name.strip()) not in ("", "identity")
     ]
     if len(codings) > _MOST_CODINGS:
-        raise UnsupportedEncoding("The request body is compressed too many times.", accepted=_accepted())
+        raise _refusal("The request body is compressed too many times.")
     for coding in reversed(codings):
         data = _decode(data, coding, limit_bytes)
     return data
@@ -37,7 +37,7 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
             if len(coding) <= _LONGEST_NAME and coding.isascii() and coding.isprintable()
             else "this one"
         )
-        raise UnsupportedEncoding(f"The content encoding '{name}' is not supported.", accepted=_accepted())
+        raise _refusal(f"The content encoding '{name}' is not supported.")
     pieces: list[bytes] = []
     room = limit_bytes
     try:
@@ -55,9 +55,8 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
             room -= len(piece)
             data = decompressor.unused_data
     except _failures(coding):
-        raise UnsupportedEncoding(
-            f"The request body cannot be decoded as '{coding}', which its content-encoding says it is.",
-            accepted=_accepted(),
+        raise _refusal(
+            f"The request body cannot be decoded as '{coding}', which its content-encoding says it is."
         ) from None
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -78,8 +77,11 @@ def _failures(coding: str) -> tuple[type[Exception], ...]:
     return (_zstd().ZstdError if coding == "zstd" else zlib.error, EOFError)
 
 
-def _accepted() -> str:
-    return "gzip, deflate, zstd" if _zstd() else "gzip, deflate"
+def _refusal(message: str) -> UnsupportedEncoding:
+    error = UnsupportedEncoding(message)
+    if _zstd() is not None:
+        error.accepted += ", zstd"
+    return error
 
 
 def _zstd() -> Any:

@@ -17,12 +17,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from qwen_worker.api.context import Context
+from qwen_worker.api.log_fields import counts, finish_reason
 from qwen_worker.api.passed_headers import passed_headers
 from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
-from qwen_worker.errors import InternalError, ProxyError, UpstreamUnavailable
+from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
 from qwen_worker.models import model_not_found
-from qwen_worker.platform.ports import Pipe, Response, StreamBroken
+from qwen_worker.platform.ports import BodyReader, Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
@@ -112,33 +113,41 @@ class _Journey:
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
         opened = await self._open()
-        answer = cast("WholeAnswer", opened.content)
+        answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
         headers = {**self._headers(opened), "content-type": "application/json"}
-        translator = opened.prepared.translator
-        if translator is None and answer.rest is not None:
-            await self._pass_on(answer, headers)
-        else:
-            if translator is None:
-                retouch = opened.prepared.retouch
-                body = answer.data if retouch is None else retouch(answer.data)
-            elif answer.rest is None:
-                body = json.dumps(translator.whole(answer.value)).encode()
-            else:
+        if answer.rest is not None:
+            if prepared.translator is not None:
+                opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self._context.respond(Response(200, headers, body))
-        size_bytes = len(answer.data)
-        self._log_end("completion ended", answer.completion, size_bytes)
-        self._count(answer.completion, answer.data, size_bytes)
+            completion = await self._pass_on(opened, answer.rest, headers)
+            self._log_end("completion ended", completion, None)
+            self._count(completion, answer.data, len(answer.data))
+            return
+        if prepared.translator is not None:
+            body = json.dumps(prepared.translator.whole(answer.value)).encode()
+        else:
+            body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
+        self._context.respond(Response(200, headers, body))
+        self._log_end("completion ended", answer.completion, len(answer.data))
+        self._count(answer.completion, answer.data, len(answer.data))
 
-    async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
-        """Responds with an answer that is too long to be read first."""
+    async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
+        """Responds with an answer that is too long to be read first; what became of it.
+
+        Where it breaks, the client is left with the beginning of a JSON object, which nobody takes for one.
+        """
         pipe = self._context.runtime.open_pipe()
-        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
+        head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
+        relayed = pipe.relay(rest, head if retouch is None else retouch(head))
         self._context.respond(Response(200, headers, pipe.readable))
-        with suppress(StreamBroken):
-            if relayed is not None:
-                await relayed
+        error: ProxyError | None = None
+        try:
+            await relayed
+        except StreamBroken:
+            error = StreamFailed("The connection to Qwen broke in the middle of the answer.")
+        opened.answer.end_timeout()
         pipe.close()
+        return Completion(error)
 
     # --- a stream
 
@@ -248,7 +257,7 @@ class _Journey:
         if self._meter is not None:
             self._meter.ended(completion.error, completion.usage, kept, size_bytes)
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
+    def _log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
         """The one line that tells what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
@@ -256,8 +265,8 @@ class _Journey:
             event,
             client=self._context.client.label,
             model=self._model or self._context.settings.default_model,
-            usage=completion.usage,
-            finish_reason=completion.finish_reason,
+            usage=counts(completion.usage, self._exchange.errors),
+            finish_reason=finish_reason(completion.finish_reason, self._exchange.errors),
             bytes=size_bytes,
             time_to_first_byte_ms=None
             if self._first_byte_ms is None

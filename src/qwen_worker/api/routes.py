@@ -33,6 +33,16 @@ async def _usage(context: Context) -> None:
     await usage(context)
 
 
+async def _chat_completions(context: Context) -> None:
+    await chat_completions(context, _chat_of_responses)
+
+
+def _chat_of_responses(raw: bytes) -> bytes:
+    from qwen_worker.api.responses.posted_to_chat import chat_of_responses
+
+    return chat_of_responses(raw)
+
+
 async def _create_response(context: Context) -> None:
     from qwen_worker.api.responses.handler import create_response
 
@@ -87,7 +97,7 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/chat/completions", chat_completions, api="chat"),
+    Endpoint("POST", "/v1/chat/completions", _chat_completions, api="chat"),
     Endpoint("POST", "/v1/responses", _create_response, api="responses"),
     Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
     Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),

@@ -86,7 +86,7 @@ def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken
     `retry_after` is the header's value; only its form in seconds is understood. `now_ms` is the time of the
     request, so that the new expiry errs on the early side.
     """
-    answer = parse_object(body)
+    answer = parse_object(body, allows_nan=True)  # whatever else is in it, a token must not be lost
     if answer is None:
         return PassingFault(f"HTTP {status} without a JSON object", _seconds(retry_after))
     error = answer.get("error")

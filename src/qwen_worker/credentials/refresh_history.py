@@ -6,6 +6,8 @@ MAX_FAULT_PAUSE_SECONDS = 60.0
 
 FIRST_DISCONTINUED_PAUSE_MS = 5_000
 MAX_DISCONTINUED_PAUSE_MS = 600_000
+SUSPICION_MS = 60_000
+"""How long after a pause another refusal is one in a row, at least."""
 
 
 class LastRefresh(NamedTuple):
@@ -57,19 +59,28 @@ class Discontinuation:
     So it was when Qwen closed its OAuth tier. Only its own method writes it.
     """
 
-    __slots__ = ("_pause_ms", "until_ms")
+    __slots__ = ("_pause_ms", "_refused", "_suspected_until_ms", "until_ms")
 
     def __init__(self) -> None:
         self.until_ms = 0
         self._pause_ms = 0
+        self._suspected_until_ms = 0
+        self._refused = ("", 0)
 
-    def note(self, now_ms: int) -> int:
-        """The API has refused a token straight after its issue: a pause, longer each time in a row.
+    def note(self, access_token: str, now_ms: int) -> int:
+        """The API has refused a token straight after its issue: a pause, longer each time in a row. The first
+        time there is none: the request itself may be the reason, and the next ones must not suffer.
 
         Returns its milliseconds.
         """
-        in_a_row = now_ms < self.until_ms + 3 * self._pause_ms
-        pause_ms = 2 * self._pause_ms if in_a_row else FIRST_DISCONTINUED_PAUSE_MS
-        self._pause_ms = min(pause_ms, MAX_DISCONTINUED_PAUSE_MS)
+        pause_ms = max(FIRST_DISCONTINUED_PAUSE_MS, 2 * self._pause_ms)
+        self._pause_ms = min(pause_ms, MAX_DISCONTINUED_PAUSE_MS) if now_ms < self._suspected_until_ms else 0
         self.until_ms = now_ms + self._pause_ms
+        self._suspected_until_ms = self.until_ms + max(SUSPICION_MS, 2 * self._pause_ms)
+        self._refused = (access_token, now_ms)
         return self._pause_ms
+
+    def is_of(self, access_token: str | None, since_ms: int) -> bool:
+        """Whether this token was refused so, at `since_ms` or later."""
+        refused, at_ms = self._refused
+        return access_token == refused and at_ms >= since_ms

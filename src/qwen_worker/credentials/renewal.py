@@ -119,7 +119,7 @@ class Renewal:
             await judge(self._job, spent, token)
             return False
         if token.access_token == self._need.unwanted and _is_fresh(token, now):
-            pause_ms = state.discontinued.note(now)
+            pause_ms = state.discontinued.note(token.access_token, now)
             self._log.error("fresh token refused by the API", code="oauth_discontinued", pause_ms=pause_ms)
             return False
         if is_configured and await self._finds_kv_readable():

@@ -1,17 +1,14 @@
 """Streams on the Workers runtime: Python starts and ends them, the runtime moves the bytes.
 
-The client reads one end of a TransformStream; Qwen's body is piped into the other end by `pipeTo`, without
-any Python per chunk. A second branch of what flows is kept by `tee` and read from time to time, many chunks
-at once.
+On current runtimes the client reads one end of an IdentityTransformStream, and Qwen's body is piped into the
+other end by `pipeTo`, without any Python per chunk. Its pipe stays usable after the source broke. A branch of
+what flows is kept by `tee` and read from time to time, many chunks at once. It is taken from the readable
+side: measured there, a client that goes away ends everything at once, even while the branch is being read,
+which is not so when Qwen's body itself is tee'd.
 
-Which TransformStream decides what a chunk costs, and what happens when Qwen's connection breaks:
-
-- On current runtimes an IdentityTransformStream. Its pipe stays usable after the source broke. The branch is
-  taken from its readable side: measured there, a client that goes away ends everything at once, even while
-  the branch is being read, which is not so when Qwen's body itself is tee'd.
-- On the embedded runtime (Pyodide 0.26) a broken source breaks the IdentityTransformStream for good and the
-  client sees a clean end. So there the standard TransformStream is used, at three times the cost. It has no
-  reader for many chunks at once on its readable side: the branch is taken from Qwen's body.
+On the embedded runtime (Pyodide 0.26) a broken source breaks the IdentityTransformStream for good and the
+client sees a clean end. There all streams are pushed, as those that are translated are everywhere: see
+`pushing`.
 
 Each JavaScript object that Python gets to see costs some 10 us. What the first event needs is got when a pipe
 is opened, which is while Qwen is awaited; everything else when it is needed.
@@ -19,6 +16,7 @@ is opened, which is while Qwen is awaited; everything else when it is needed.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import js
@@ -29,8 +27,8 @@ from qwen_worker.platform.interop import HAS_SDK, absent, js_object
 from qwen_worker.platform.ports import StreamBroken
 
 if TYPE_CHECKING:
-    from qwen_worker.platform.protocols import BodyReader
-    from qwen_worker.platform.translation import Translation
+    from qwen_worker.platform.protocols import BodyReader, Pipe
+    from qwen_worker.platform.pushing import Outlet, Pusher
 
 HAS_CURRENT_STREAMS = HAS_SDK
 """Which kind of pipe is opened."""
@@ -42,12 +40,12 @@ REST_SECONDS = 0.5
 """How long to wait, when the source has ended, for what may still have to be seen."""
 
 REST_TURNS = 4
-"""And how many turns of the event loop: in a busy isolate a timer can be over before a read got its turn."""
+"""And how many turns of the event loop: in a busy isolate the timer may be due before a read has had one."""
 
 
-def open_pipe() -> "WorkerPipe":
+def open_pipe() -> "Pipe":
     """The pipe that keeps every promise of protocols.Pipe on this runtime."""
-    return IdentityPipe() if HAS_CURRENT_STREAMS else StandardPipe()
+    return IdentityPipe() if HAS_CURRENT_STREAMS else PushedPipe()
 
 
 class WorkerBodyReader:
@@ -76,8 +74,8 @@ class WorkerBodyReader:
         return self.body
 
 
-class WorkerPipe:
-    """What both kinds of pipe have in common."""
+class IdentityPipe:
+    """Native all the way; for current runtimes."""
 
     __slots__ = (
         "_branch",
@@ -90,15 +88,12 @@ class WorkerPipe:
         "readable",
     )
 
-    tells_end = False
-    """Whether the branch says that it has ended."""
-
-    def __init__(self, transform: Any) -> None:
-        self.readable = transform.readable
+    def __init__(self) -> None:
+        transform = js.IdentityTransformStream.new()
+        self.readable, self._branch = transform.readable.tee()
         self.heard = 0
         self._writable = transform.writable
         self._writer = self._writable.getWriter()
-        self._branch: Any = None
         self._branch_reader: Any = None
         self._looking: asyncio.Task[None] | None = None
         self._seen: Callable[[bytes], None] | None = None
@@ -119,19 +114,23 @@ class WorkerPipe:
         self._seen = seen
         if seen is None:
             self._stop_observing()
-        written, body = self._begin(cast(WorkerBodyReader, source).release(), head)
-        return self._relay(written, body, is_over)
+        # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
+        self._writer.write(to_js(head))
+        self._writer.releaseLock()
+        return self._relay(cast(WorkerBodyReader, source).release(), is_over)
 
     def translate(
         self, source: "BodyReader", head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> Coroutine[Any, Any, None]:
-        from qwen_worker.platform.translation import Translation
+        from qwen_worker.platform.pushing import Outlet, Pusher
 
         self._stop_observing()
+        outlet = Outlet()
+        pusher = Pusher(self, outlet, feed, is_over)
+        pusher.begin(head)
         self._writer.releaseLock()
-        translation = Translation(self, self._writable, feed, is_over)
-        translation.send(feed(head))
-        return self._translate(translation, cast(WorkerBodyReader, source))
+        sent = outlet.readable.pipeTo(self._writable, js_object({"preventClose": True}))
+        return self._push(pusher, cast(WorkerBodyReader, source), outlet, sent)
 
     def look(self) -> None:
         if self._looking is None or self._looking.done():
@@ -144,20 +143,12 @@ class WorkerPipe:
         # of the response the request ends, before that future could be given back.
         js.queueMicrotask(self._writer.close.bind(self._writer))
 
-    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
-        """Sends the head; what to wait for before the pipe may start, and what it is to be fed with."""
-        raise NotImplementedError
-
     def _stop_observing(self) -> None:
         """Gives up the branch, and the memory that it takes."""
-        if self._branch is not None:
-            self._branch.cancel()
-            self._branch = None
+        self._branch.cancel()
+        self._branch = None
 
-    async def _relay(self, written: Any, body: Any, is_over: Callable[[], bool]) -> None:
-        if written is not None:
-            await written
-            self._writer.releaseLock()
+    async def _relay(self, body: Any, is_over: Callable[[], bool]) -> None:
         options = js_object({"preventClose": True, "preventAbort": True})
         try:
             await body.pipeTo(self._writable, options)
@@ -167,10 +158,13 @@ class WorkerPipe:
             self._writer = self._writable.getWriter()
             await self._see_the_rest(is_over)
 
-    async def _translate(self, translation: "Translation", source: WorkerBodyReader) -> None:
+    async def _push(self, pusher: "Pusher", source: WorkerBodyReader, outlet: "Outlet", sent: Any) -> None:
         try:
-            await translation.run(source)
+            await pusher.run(source)
         finally:
+            outlet.close()
+            with suppress(JsException):  # the client is gone, which the next write finds out
+                await sent
             self._writer = self._writable.getWriter()
 
     async def _look(self) -> None:
@@ -186,67 +180,75 @@ class WorkerPipe:
                 self._branch = self._branch_reader = None
                 return
             piece = step.value.to_bytes()
-            self._show(piece)
+            self.heard += len(piece)
+            if self._seen is not None:
+                self._seen(piece)
             if len(piece) < PIECE_BYTES:
                 return
 
-    def _show(self, piece: bytes) -> None:
-        self.heard += len(piece)
-        if self._seen is not None:
-            self._seen(piece)
-
     async def _see_the_rest(self, is_over: Callable[[], bool]) -> None:
-        """Shows all that went through. Where the branch does not say that it has ended, there is no more when
+        """Shows all that went through. The branch does not say that it has ended: there is no more when
         nothing comes for a while.
         """
-        if self._looking is None and not self.tells_end:
+        if self._looking is None:
             await self._look()  # the head at least
         while self._branch is not None and not is_over():
             self.look()
             looking = cast("asyncio.Task[None]", self._looking)
             heard = -1
-            while not (looking.done() or self.tells_end or heard == self.heard):
+            while not looking.done() and heard != self.heard:
                 heard = self.heard
                 await _done_soon(looking)
-            if not (looking.done() or self.tells_end):
+            if not looking.done():
                 self._branch_reader.cancel()  # and with it the look, which would outlive the request
             await looking
 
 
-class IdentityPipe(WorkerPipe):
-    """Native all the way; for current runtimes."""
+class PushedPipe:
+    """All that is relayed passes through Python, a tenth of a second's worth at once; for the embedded
+    runtime, where that costs half of what the standard TransformStream does.
+    """
 
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        super().__init__(js.IdentityTransformStream.new())
-        branches = self.readable.tee()
-        self.readable = branches[0]
-        self._branch = branches[1]
-
-    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
-        # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
-        self._writer.write(to_js(head))
-        self._writer.releaseLock()
-        return None, body
-
-
-class StandardPipe(WorkerPipe):
-    """Through the standard TransformStream; for the embedded runtime."""
-
-    __slots__ = ()
-
-    tells_end = True
+    __slots__ = ("_outlet", "heard", "readable")
 
     def __init__(self) -> None:
-        super().__init__(js.TransformStream.new())
+        from qwen_worker.platform.pushing import Outlet
 
-    def _begin(self, body: Any, head: bytes) -> tuple[Any, Any]:
-        if self._seen is not None:
-            body, self._branch = body.tee()
-            self._show(head)
-        # What is piped before the head has been taken would take its place.
-        return self._writer.write(to_js(head)), body
+        self._outlet = Outlet()
+        self.readable = self._outlet.readable
+        self.heard = 0
+
+    async def write(self, data: bytes) -> None:
+        self._outlet.send(data)
+
+    def relay(
+        self,
+        source: "BodyReader",
+        head: bytes,
+        seen: Callable[[bytes], None] | None = None,
+        is_over: Callable[[], bool] = bool,
+    ) -> Coroutine[Any, Any, None]:
+        def show(data: bytes) -> bytes:
+            if seen is not None:
+                seen(data)
+            return data
+
+        return self.translate(source, head, show, bool)
+
+    def translate(
+        self, source: "BodyReader", head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
+    ) -> Coroutine[Any, Any, None]:
+        from qwen_worker.platform.pushing import Pusher
+
+        pusher = Pusher(self, self._outlet, feed, is_over)
+        pusher.begin(head)
+        return pusher.run(cast(WorkerBodyReader, source))
+
+    def look(self) -> None:
+        """What comes is shown anyway."""
+
+    def close(self) -> None:
+        self._outlet.close()
 
 
 async def _done_soon(task: "asyncio.Task[None]") -> None:

@@ -20,11 +20,14 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import ports
-from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
+from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
 """How long a body is read that nobody wants."""
+
+UNCOMPRESSED = {"accept-encoding": "identity"}
+"""A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
 
 _ISOLATE = Isolate()
 _latest_environment: "WorkerEnvironment | None" = None
@@ -128,10 +131,11 @@ class WorkerEnvironment:
 class WorkerRequest:
     """The client's request."""
 
-    __slots__ = ("_get_header", "_request", "method", "path")
+    __slots__ = ("_get_header", "_is_read", "_request", "method", "path")
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        self._is_read = False
         self._get_header = request.headers.get
         self.method: str = request.method
         self.path = _path_of(request.url)
@@ -150,14 +154,17 @@ class WorkerRequest:
             if int(declared) > limit_bytes:
                 raise ports.BodyTooLarge
             try:
-                return (await self._request.arrayBuffer()).to_bytes()  # type: ignore[no-any-return]
+                body: bytes = (await self._request.arrayBuffer()).to_bytes()
+                self._is_read = True
+                return body
             except JsException:
                 raise ports.BodyUnreadable from None
         return await self._read_undeclared(limit_bytes)
 
     async def discard_body(self) -> None:
-        if absent(self._request.body) or self._request.bodyUsed:
+        if self._is_read or absent(self._request.body):
             return
+        self._is_read = True
         options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
         with suppress(JsException):
             await self._request.body.pipeTo(js.WritableStream.new(), options)
@@ -174,11 +181,12 @@ class WorkerRequest:
                 chunk = step.value.to_bytes()
                 size += len(chunk)
                 if size > limit_bytes:
-                    await reader.cancel()
+                    reader.releaseLock()
                     raise ports.BodyTooLarge
                 chunks.append(chunk)
         except JsException:
             raise ports.BodyUnreadable from None
+        self._is_read = True
         return b"".join(chunks)
 
 
@@ -275,7 +283,7 @@ class WorkerFetcher:
         timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
             "method": request.method,
-            "headers": request.headers,
+            "headers": request.headers if HAS_SDK else {**request.headers, **UNCOMPRESSED},
             "redirect": "manual",
             "signal": controller.signal,
         }
@@ -284,6 +292,7 @@ class WorkerFetcher:
         try:
             response = await fetch(request.url, js_object(options))
         except JsException as error:
+            clearTimeout(timer)
             raise _fetch_error(error) from None
         return WorkerResponse(response, controller, timer)
 

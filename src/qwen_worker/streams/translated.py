@@ -40,9 +40,9 @@ def relay_translated(
 
     async def to_the_end() -> StreamOutcome:
         failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
+        connection.cancel()  # nothing more of it is wanted
         ending = translator.end(failure)
         await write_last(pipe, ending)
-        connection.cancel()
         completion = Completion(translator.error, translator.finish_reason, translator.usage)
         tail.feed(ending)
         return StreamOutcome(completion, tail.size_bytes, tail.kept)

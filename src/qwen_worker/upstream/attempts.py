@@ -238,13 +238,12 @@ async def _attempt(
             start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
             return _opened(exchange, account, prepared, answer, start)
         if not is_stream and 200 <= answer.status < 300:
-            from qwen_worker.upstream.whole_answer import read_whole_answer
-
-            whole = await read_whole_answer(answer, prepared.dialect, errors)
-            answer.end_timeout()
+            whole = await _whole(answer, prepared, errors)
             return _opened(exchange, account, prepared, answer, whole)
-        body = await answer.text()
-        answer.end_timeout()
+        try:
+            body = await answer.text()
+        finally:
+            answer.end_timeout()
     except FetchTimeout:
         raise UpstreamTimeout("Qwen did not answer in time.") from None
     except FetchError:
@@ -262,6 +261,22 @@ def _opened(
     if exchange.answered is not None:
         exchange.answered(account.label, account.model, prepared.body)
     return Opened(account.label, prepared._replace(body=b""), answer, content)
+
+
+async def _whole(answer: InboundResponse, prepared: Prepared, errors: ErrorReader) -> "WholeAnswer":
+    """A whole answer. The time-out goes on for what is left of one that is too long to be read first.
+
+    Raises ProxyError, FetchError, FetchTimeout.
+    """
+    from qwen_worker.upstream.whole_answer import read_whole_answer
+
+    whole = None
+    try:
+        whole = await read_whole_answer(answer, prepared.dialect, errors)
+    finally:
+        if whole is None or whole.rest is None:
+            answer.end_timeout()
+    return whole
 
 
 def _may_be_stream(answer: InboundResponse) -> bool:

@@ -64,7 +64,10 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
         raise JsonTextError(TOO_DEEP)
 
     def scan_messages(text: str, position: int) -> tuple[Any, int]:
-        return _scan_messages(text, position, find_problem)
+        if not text.startswith("[", position):
+            return scan_value(text, position)
+        messages, end = scan_array(text, position)
+        return _looked_through(messages, text, position, end, find_problem), end
 
     body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages})
     end = skip_spaces(text, body.end)
@@ -77,10 +80,10 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     )
 
 
-def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -> tuple[Any, int]:
-    if not text.startswith("[", position):
-        return scan_value(text, position)
-    messages, end = scan_array(text, position)
+def _looked_through(
+    messages: list[Any], text: str, position: int, end: int, find_problem: FindProblem | None
+) -> Messages:
+    """What the rules ask for of `messages`, which are `text[position:end]`."""
     instructions: list[int] = []
     developers: list[int] = []
     empty_calls: list[int] = []
@@ -103,7 +106,7 @@ def _scan_messages(text: str, position: int, find_problem: FindProblem | None) -
         ):
             problem = find_problem(index, message)
     items = Items(text, position, end, messages)
-    return Messages(items, instructions, developers, empty_calls, problem), end
+    return Messages(items, instructions, developers, empty_calls, problem)
 
 
 def has_empty_call(calls: Any) -> bool:

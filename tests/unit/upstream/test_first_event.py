@@ -1,11 +1,14 @@
 """What is decided before the client is told 200."""
 
 import json
+import time
+from typing import Any
 
 import pytest
 
 from qwen_worker.api.chat.dialect import ChatDialect
-from qwen_worker.dialect import Relaying
+from qwen_worker.api.messages.dialect import MessagesDialect
+from qwen_worker.dialect import Dialect, Relaying
 from qwen_worker.errors import ProxyError, UpstreamBlocked
 from qwen_worker.upstream.connection import Connection
 from qwen_worker.upstream.error_reader import ErrorReader
@@ -22,15 +25,17 @@ from tests.support.streams import StreamResponse
 THROTTLED = {"code": "Throttling.RateQuota", "message": "Requests rate limit exceeded."}
 
 
-async def start_of(*pieces: bytes, include_usage: bool = False) -> StreamStart:
+async def start_of(
+    *pieces: bytes, include_usage: bool = False, dialect: Dialect | None = None
+) -> StreamStart:
     """What is known of a stream when its first event has come. Raises ProxyError."""
     clock = VirtualClock()
     answer = StreamResponse(*pieces)
     connection = Connection(clock)
     connection.opened(answer)
-    dialect = ChatDialect(include_usage=include_usage)
+    chat = ChatDialect(include_usage=include_usage)
     try:
-        return await read_first_event(answer, dialect, connection, ErrorReader((), clock.now_ms))
+        return await read_first_event(answer, dialect or chat, connection, ErrorReader((), clock.now_ms))
     except ProxyError:
         assert answer.body.is_cancelled
         raise
@@ -43,6 +48,11 @@ async def judge(start: bytes, *, include_usage: bool = False) -> Relaying:
     quick = await start_of(start, include_usage=include_usage)
     assert slow.relaying == quick.relaying
     return quick.relaying
+
+
+def called(call: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+    """A chunk with a fragment of a tool call."""
+    return {"choices": [{"index": 0, "delta": {"tool_calls": [call]}, "finish_reason": finish_reason}]}
 
 
 def is_healthy_start(start: bytes) -> bool:
@@ -61,6 +71,7 @@ def is_healthy_start(start: bytes) -> bool:
         event(chunk('about "error" and "error_finish"')),
         event({"choices": [{"delta": {"role": "assistant"}}], "error": None}),
         b'data: {"choices" : [ {"delta":{}} ] }\n\n',
+        event(called({"index": 0, "id": "call-1", "function": {"name": "f", "arguments": ""}})),
     ],
 )
 async def test_a_chunk_is_relayed_natively(start: bytes) -> None:
@@ -145,6 +156,49 @@ async def test_comments_before_the_first_event_are_bounded() -> None:
 
 
 @pytest.mark.parametrize(
+    "piece",
+    [b":\n" * 1000, b": ping\n", b"\n" * 1000, b"event: x\n" * 100, b":", b"x\n", b": ping\n\n"],
+    ids=repr,
+)
+async def test_what_begins_with_nothing_but_comments_costs_little_and_is_refused(piece: bytes) -> None:
+    """300,000 lines of comments once took 46 seconds: each piece had all before it parsed again."""
+    pieces = [piece] * (600_000 // len(piece) + 1)
+    began = time.process_time()
+
+    with pytest.raises(UpstreamBlocked):
+        await start_of(*pieces, text("Hello"))
+
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("size_bytes", [1, 10, 100])
+async def test_the_cost_of_a_first_event_grows_with_its_length_only(size_bytes: int) -> None:
+    """However small the pieces are in which it arrives."""
+
+    async def cost_of(pieces: int) -> float:
+        long = text("x" * pieces * size_bytes)
+        cut = [long[place : place + size_bytes] for place in range(0, len(long), size_bytes)]
+        began = time.process_time()
+        assert (await start_of(*cut)).head == long
+        return time.process_time() - began
+
+    await cost_of(1000)
+    short = min([await cost_of(4_000) for _ in range(3)])
+    assert await cost_of(32_000) < 8 * short * 3
+
+
+async def test_pings_before_the_first_event_cost_little_too() -> None:
+    """A host that speaks Messages sends them while it waits."""
+    ping = b'event: ping\ndata: {"type": "ping"}\n\n'
+    began = time.process_time()
+
+    with pytest.raises(UpstreamBlocked):
+        await start_of(*[ping] * 20_000, dialect=MessagesDialect("request-1", 10))
+
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
     "start",
     [
         b"id:1\n" + text("Hello"),
@@ -154,6 +208,11 @@ async def test_comments_before_the_first_event_are_bounded() -> None:
         text("Hello").replace(b"\n", b"\r"),
         b"data: {\ndata: " + text("Hello")[7:],
         USAGE_CHUNK,
+        event({"choices": [{"index": 0, "delta": {}, "finish_reason": ""}]}),
+        event(called({"id": "call-1", "function": {"name": "f", "arguments": ""}})),
+        event(called({"index": None, "id": "call-1", "function": {"name": "f", "arguments": ""}})),
+        event(called({"index": 0, "id": "call-1", "function": {"name": None, "arguments": "{}"}})),
+        event(called({"index": 0, "id": "call-1", "function": {"name": "f"}}, finish_reason="stop")),
     ],
 )
 async def test_what_clients_misread_is_repaired(start: bytes) -> None:

@@ -36,6 +36,14 @@ class ChunkRepairs:
         return calls.name_finish_reason(choice) or is_changed
 
 
+def give_usage_choices(chunk: dict[str, Any]) -> bool:
+    """A last chunk of usage without `choices`: the OpenAI SDKs take it for granted that there is a list."""
+    if chunk.get("choices") is not None or not isinstance(chunk.get("usage"), dict):
+        return False
+    chunk["choices"] = []
+    return True
+
+
 def void_empty_finish_reason(choice: dict[str, Any]) -> bool:
     """`finish_reason: ""` stands for null: LangChain and the AI SDK take any text for the end."""
     if choice.get("finish_reason") != "":

@@ -52,6 +52,7 @@ class ChatDialect:
             and b'"choices":[{' in first
             and b'"error' not in first
             and b'"finish_reason":""' not in first
+            and b'"tool_calls":[' not in first
             and b"\n" not in first
             and b"\r" not in first
         )
@@ -85,10 +86,10 @@ class ChatDialect:
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or answer.get("error"):
             return None
-        first = choices[0]
-        if not isinstance(first, dict) or first.get("finish_reason") == "error_finish":
-            return None
-        usage, reason = answer.get("usage"), first.get("finish_reason")
+        for choice in choices:
+            if not isinstance(choice, dict) or choice.get("finish_reason") == "error_finish":
+                return None
+        usage, reason = answer.get("usage"), choices[0].get("finish_reason")
         return Completion(
             None, reason if isinstance(reason, str) else None, usage if isinstance(usage, dict) else None
         )

@@ -9,7 +9,7 @@ A chunk without any goes through as the text that Qwen sent.
 import json
 from typing import Any
 
-from qwen_worker.api.chat.chunk_repairs import ChunkRepairs
+from qwen_worker.api.chat.chunk_repairs import ChunkRepairs, give_usage_choices
 from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
@@ -80,11 +80,12 @@ class StreamRepairer:
             return
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
+        is_changed = give_usage_choices(chunk)
         choices = chunk.get("choices")
-        if choices == [] and not self._include_usage:
-            return
-        is_changed = self._repairs.apply(chunk)
-        for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choices, list) or (choices == [] and not self._include_usage):
+            return  # no chunk to any client, or one that breaks those that have not asked for it
+        is_changed |= self._repairs.apply(chunk)
+        for choice in choices:
             if isinstance(choice, dict):
                 self._note_finish(choice)
         # A line end within JSON can only stand between two tokens.

@@ -4,6 +4,7 @@ Fields we do not know pass unchecked; Qwen is the judge of them. Every failure i
 `validation`).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
@@ -38,8 +39,15 @@ class ChatRequest(NamedTuple):
     """Whether a stream shall end with a chunk of usage (`stream_options.include_usage`)."""
 
 
-def parse_chat_request(raw: bytes) -> ChatRequest:
-    """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are."""
+ChatOfResponses = Callable[[bytes], bytes]
+"""Makes a chat completions body of one that the Responses API takes. Raises InvalidRequest."""
+
+
+def parse_chat_request(raw: bytes, chat_of_responses: ChatOfResponses | None = None) -> ChatRequest:
+    """Checks a body; one with `input` in place of `messages` becomes what `chat_of_responses` makes of it.
+
+    Raises InvalidRequest, and nothing else, whatever the bytes are.
+    """
     raw, text = body_text(raw)
     if not text.startswith("{", skip_spaces(text, 0)):
         json_body(raw)  # says what it is instead
@@ -49,6 +57,8 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
         raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
     except JsonTextError as error:
         raise invalid_json(error) from None
+    if chat_of_responses is not None and body.value("messages") is None and body.value("input") is not None:
+        return parse_chat_request(chat_of_responses(raw))
     _check_messages(body)
     for name, member in body.members.items():
         check = _CHECKS.get(name)
@@ -110,8 +120,8 @@ def _messages_missing(body: ChatBody) -> InvalidRequest:
     explanation = ""
     if "input" in body.members:
         explanation = (
-            " The body has 'input', as the Responses API takes it; this endpoint speaks Chat Completions: "
-            "send the conversation as 'messages', or switch the client to the Chat Completions API."
+            " The body has 'input', as the Responses API takes it, but it is null: send the conversation as "
+            "'messages'."
         )
     elif "prompt" in body.members:
         explanation = (

@@ -40,19 +40,27 @@ def end_of_stream(
     events = _parsed(blocks)
     last_data = events[-1][1] if events else None
     usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
-    reported = event_error(*events[-1]) if events else None
+    # What follows an error (the usage, say) does not make it undone.
+    failed, reported = next(
+        (
+            (data, error)
+            for event, data in reversed(events)
+            if (error := event_error(event, data)) is not None
+        ),
+        (None, None),
+    )
 
     error: ProxyError | None = None
     if reported is not None:
         error = StreamFailed(reported.message, upstream_request_id=reported.upstream_request_id)
     elif failure is not None and not (_is_final(last_data) and not is_cut_off):
         error = failure
-    elif finish_reason is None or is_cut_off:
+    elif finish_reason in (None, "error_finish") or is_cut_off:
         error = StreamTruncated("Qwen's stream ended before the completion was finished.")
 
     if is_done:
         closing = _end_of_block(unfinished)
-    elif error is None or _is_error_to_clients(last_data):
+    elif error is None or _is_error_to_clients(failed):
         closing = _end_of_block(unfinished) + DONE
     else:
         closing = error_ending(unfinished, error)
