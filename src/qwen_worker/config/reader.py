@@ -180,7 +180,7 @@ class Reader:
         else:
             keys = tuple(map(ClientKey, self._items(name, text)))
         if not keys:
-            self.report(name, "client keys separated by commas, label=key pairs, or JSON", fatal=True)
+            self.report(name, "client keys separated by commas", fatal=True)
         return keys
 
     def _list(self, name: str, expected: str, *, fatal: bool) -> tuple[str, ...]:
