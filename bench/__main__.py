@@ -1,7 +1,8 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, translation, requests, latency, concurrency, start, endurance (default: all). `--quick`: fewer
-repetitions, to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
+Parts: chunks, translation, requests, latency, concurrency, start, endurance, usage (default: all).
+`--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
+was not quick.
 """
 
 import argparse
@@ -11,7 +12,16 @@ import os
 import platform
 from pathlib import Path
 
-from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost, translation
+from bench import (
+    chunk_cost,
+    cold_start,
+    concurrency,
+    endurance,
+    latency,
+    request_cost,
+    translation,
+    usage_cost,
+)
 from bench.report import Section, results_document, table_of_targets
 from bench.workers import CURRENT, EMBEDDED, upstream
 
@@ -23,6 +33,7 @@ PARTS = {
     "concurrency": concurrency.measure,
     "start": cold_start.measure,
     "endurance": endurance.measure,
+    "usage": usage_cost.measure,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

@@ -1,7 +1,6 @@
 """How many tokens a request and its answer took, where the host does not tell: estimated from their bytes."""
 
 import json
-import re
 from typing import Any, NamedTuple
 
 from qwen_worker.json_text import parse_object
@@ -11,13 +10,15 @@ IMAGE_TOKENS = 1_000
 """What an image within a request counts for."""
 
 _SAMPLED_BYTES = 8_192
+_SAMPLED_ANSWER_BYTES = 16_384
+_PARSED_BYTES = 1_024
 _PIECES = 8
 _BASE64 = b";base64,"
 
-# A quotation mark inside a JSON string is escaped, so this finds real members only.
-_texts = re.compile(
-    rb'"(?:content|reasoning_content|arguments|delta|text|partial_json|thinking)" ?: ?"((?:[^"\\]|\\.)*)"'
-).findall
+_TEXTS = tuple(
+    f'{name}":"'.encode() for name in ("content", "arguments", "delta", "text", "partial_json", "thinking")
+)
+"""What stands before the texts in chunks and events of any API; `reasoning_content` ends in the first."""
 
 
 class RequestSample(NamedTuple):
@@ -59,12 +60,12 @@ def _without_images(body: bytes) -> tuple[list[bytes], int]:
 def estimated_input(sample: RequestSample) -> int:
     """The tokens of a request.
 
-    Of a small chat request the texts alone are looked at. In others JSON weighs as much as what the model's
-    template puts around messages.
+    Of a small chat request the texts alone are looked at. In larger ones JSON weighs about as much as what
+    the model's template puts around messages.
     """
     if not sample.text:
         return 0
-    chat = parse_object(sample.text) if len(sample.text) == sample.size_bytes and not sample.images else None
+    chat = parse_object(sample.text) if sample.size_bytes <= _PARSED_BYTES and not sample.images else None
     if chat is not None and isinstance(chat.get("messages"), list):
         return _tokens_of_chat(chat["messages"], chat.get("tools"))
     tokens = estimate_tokens(_unescaped(sample.text))
@@ -94,10 +95,23 @@ def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 def estimated_output(kept: bytes, size_bytes: int) -> int:
     """The tokens of an answer of `size_bytes`, a stream or not, of which the end is kept."""
-    if not kept:
+    sample = kept[-_SAMPLED_ANSWER_BYTES:]
+    if not sample:
         return 0
-    tokens = estimate_tokens(_unescaped(b"".join(_texts(kept))))
-    return tokens * size_bytes // len(kept)
+    return estimate_tokens(_texts_in(sample)) * size_bytes // len(sample)
+
+
+def _texts_in(answer: bytes) -> bytes:
+    """The texts of JSON that is cut anywhere, one after the other."""
+    plain = answer.replace(b'": "', b'":"')
+    if b"\\" in plain:
+        # So that a quotation mark is the end of a text.
+        plain = plain.replace(b"\\\\", b"/").replace(b'\\"', b"'").replace(b"\\n", b"\n")
+    texts = []
+    for name in _TEXTS:
+        if name in plain:
+            texts += [piece[: piece.find(b'"')] for piece in plain.split(name)[1:]]
+    return b"".join(texts)
 
 
 def _unescaped(text: bytes) -> bytes:
