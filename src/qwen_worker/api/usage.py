@@ -92,11 +92,11 @@ def _day(given: dict[str, str], name: str, default: str) -> str:
 
     text = given.get(name) or default
     try:
-        if len(text) != 10:
+        if date.fromisoformat(text).isoformat() != text:
             raise ValueError
-        return date.fromisoformat(text).isoformat()
     except ValueError:
         raise InvalidRequest(f"`{name}` must be a day such as 2026-11-27.", param=name) from None
+    return text
 
 
 def _csv(data: list[dict[str, Any]], by: tuple[str, ...], has_cost: bool) -> str:

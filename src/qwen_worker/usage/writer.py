@@ -39,20 +39,21 @@ class UsageWriter:
         self._log = log
 
     async def job(self, number: int) -> None:
-        """Waits, and writes; once more if that fails. Never raises."""
+        """Waits, and writes; once more if that fails or more has come meanwhile. Never raises."""
         for _ in range(_ROUNDS):
             await self._clock.sleep(WAIT_SECONDS)
             if await self.write():
                 await self.read_budgets()
-                break
+                if not self._ledger.counters.rows:
+                    break
         self._ledger.job.release(number)
 
     async def write(self) -> bool:
-        """Writes until nothing is left; whether that went well. Never raises."""
+        """Writes what there is; whether that went well. Never raises."""
         ledger = self._ledger
         turn = await self._turn(PATIENCE_SECONDS)
-        while ledger.counters.rows:
-            rows = ledger.counters.take()
+        rows = ledger.counters.take()
+        if rows:
             try:
                 await self._in_time(self._store.write(rows), PATIENCE_SECONDS)
             except StoreError as error:
