@@ -31,6 +31,10 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     wrangler.toml.
     """
     config = {key: value for key, value in production_config().items() if key not in _PRODUCTION_ONLY}
+    # The embedded wrangler knows rate limits by another name.
+    limits = [{"type": "ratelimit", **limit} for limit in config.pop("ratelimits", [])]
+    if limits:
+        config["unsafe"] = {"bindings": limits}
     entry = Path(config["main"]).relative_to("src")
     return {
         **config,

@@ -239,6 +239,16 @@ def test_limits_are_enforced(start: StartClient, database: str) -> None:
     assert client.chat("dave").status_code == 200
 
 
+def test_requests_a_minute_are_counted_by_the_platform_where_it_can(start: StartClient) -> None:
+    """Its limit is not the key's, to tell who counts."""
+    keys = [{"key": "test-key-alice", "label": "alice", "requests_per_minute": 4}]
+    client = start({"CLIENT_KEYS": json.dumps(keys)}, rate_limits={"RATE_LIMIT_4": 2})
+    answers = [client.chat("alice") for _ in range(4)]
+    assert [answer.status_code for answer in answers[:2]] == [200, 200]
+    assert answers[-1].status_code == 429
+    assert 1 <= int(answers[-1].headers["retry-after"]) <= 60
+
+
 def test_a_limit_holds_over_a_restart(start: StartClient, tmp_path: Path) -> None:
     limited: dict[str, str | None] = {
         "CLIENT_KEYS": json.dumps([{"key": "test-key-alice", "label": "alice", "tokens_per_day": 20}])

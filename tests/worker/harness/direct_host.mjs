@@ -60,6 +60,9 @@ function miniflareOptions(setup, log) {
     ...kv,
     ...database,
     wrappedBindings: wrapped,
+    ratelimits: Object.fromEntries(
+      Object.entries(setup.rateLimits).map(([name, limit]) => [name, { simple: { limit, period: 60 } }]),
+    ),
     ...socket(setup.port),
   };
   const binding = {

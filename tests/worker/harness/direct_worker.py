@@ -88,7 +88,8 @@ class DirectWorker:
 
     `base_url` is its origin, `pid` the id of its workerd process, `log` what it prints. Its KV namespace
     and its D1 database start empty, unless they persist in the folder `state`; with `faulty_kv` and a faulty
-    `database` they can be made to misbehave.
+    `database` they can be made to misbehave. `rate_limits`: bindings by name, each with its requests a
+    minute.
     Raises NotReady when it does not start. Use `direct_worker` or a fixture, which stop it.
     """
 
@@ -100,6 +101,7 @@ class DirectWorker:
         state: Path | None = None,
         faulty_kv: bool = False,
         database: Literal["real", "faulty", "missing"] = "real",
+        rate_limits: Mapping[str, int] | None = None,
         port: int = 0,
     ) -> None:
         self.log = LogBook()
@@ -124,6 +126,7 @@ class DirectWorker:
                     "kvBinding": config["kv_namespaces"][0]["binding"],
                     "faultyKv": faulty_kv,
                     "database": database,
+                    "rateLimits": dict(rate_limits or {}),
                     "databaseBinding": config["d1_databases"][0]["binding"],
                     "state": None if state is None else str(state),
                     "port": port,
