@@ -1,6 +1,7 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, translation, requests, latency, concurrency, start, endurance, usage (default: all).
+Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance, usage
+(default: all).
 `--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
 was not quick.
 """
@@ -18,7 +19,9 @@ from bench import (
     concurrency,
     endurance,
     latency,
+    messages_cost,
     request_cost,
+    responses,
     translation,
     usage_cost,
 )
@@ -29,6 +32,8 @@ PARTS = {
     "chunks": chunk_cost.measure,
     "requests": request_cost.measure,
     "translation": translation.measure,
+    "responses": responses.measure,
+    "messages": messages_cost.measure,
     "latency": latency.measure,
     "concurrency": concurrency.measure,
     "start": cold_start.measure,

@@ -46,8 +46,23 @@ class World:
 
     def new_isolate(self) -> None:
         """Forgets all but KV."""
-        self.pool = AccountPool(self.settings, CredentialState())
+        self._credentials = CredentialState()
+        self.pool = AccountPool(self.settings, self._credentials)
         self._gateway = Gateway(self.settings, self.pool, self.logs, started_ms=START_MS)
+
+    def configure(self, variables: dict[str, str], *, forget: bool = False) -> None:
+        """Changes the settings; with `forget`, by a deployment: a new isolate begins."""
+        self.settings = Settings.from_env(variables)
+        assert self.settings.problems == ()
+        if forget:
+            self.new_isolate()
+            return
+        self.pool = AccountPool(self.settings, self._credentials, self.pool.record)
+        self._gateway = Gateway(self.settings, self.pool, self.logs, started_ms=START_MS)
+
+    async def scheduled(self) -> None:
+        """The cron event."""
+        await self._gateway.scheduled(self._runtime())
 
     def _answer(self, request: OutboundRequest) -> Any:
         name = request.headers["authorization"][-1]

@@ -129,7 +129,7 @@ class MemoryPipe:
     async def _translate_rest(
         self, source: BodyReader, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> None:
-        """As the real one: the next text at once, the rest gathered."""
+        """As the real one: sends the next text at once, and collects what follows."""
         while not is_over():
             piece = await source.read()
             if piece is None:
@@ -207,7 +207,7 @@ class MemoryPipe:
         return bytes(self._output)
 
     async def _change(self) -> None:
-        # An Event of each waiter's own: one that is cleared by another would be missed.
+        # Each waiter has an Event of its own: it would miss one that another waiter clears.
         changed = asyncio.Event()
         self._waiting.append(changed)
         await changed.wait()

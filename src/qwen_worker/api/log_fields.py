@@ -1,5 +1,5 @@
-"""What a host tells of an answer, as the log may hold it: nothing of a secret, a prompt or a completion can
-ride in it.
+"""What a host tells of an answer, in a form for the log that can hold no part of a secret, a prompt or a
+completion.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ _COUNTS = frozenset(
         *("prompt_tokens_details", "completion_tokens_details", "cached_tokens", "reasoning_tokens"),
     )
 )
-"""Nearly every answer has these and no others: known without a closer look."""
+"""Nearly every answer has only these. They need no closer look."""
 
 _MOST_COUNTS = 40
 _LEVELS = 3

@@ -6,8 +6,9 @@ Until the first event of a stream has come, an error is an answer with its own s
 client is kept waiting with keep-alives, and from then on an error is what ends the stream.
 
 Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
-it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
-not be. What a usual request does not need is imported only where it is needed, to keep the start short.
+it. An await costs a turn of the event loop and a task costs two, so before the first byte there are no
+needless ones. What a usual request does not need is imported only where it is needed, to keep the start
+short.
 """
 
 import asyncio
@@ -45,10 +46,10 @@ STREAM_HEADERS = {
 async def proxy(call: Call, context: Context) -> None:
     """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
 
-    The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
-    the arguments of their call, and have no name for it.
+    The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
+    create it in the arguments of this function, without a name.
     """
-    journey = _Journey(call, context)
+    journey = Journey(call, context)
     is_stream = call.stream
     del call
     if is_stream:
@@ -57,7 +58,7 @@ async def proxy(call: Call, context: Context) -> None:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
@@ -87,22 +88,27 @@ class _Journey:
         settings, client = self._context.settings, self._context.client
         model = self._model or settings.default_model
         if self._meter is not None:
-            is_known = model in settings.models or model in settings.model_aliases
+            is_known = model in (settings.default_model, *settings.models, *settings.model_aliases)
             self._meter.asked(model, is_known=is_known, is_stream=is_stream)
         if client.models and not may_use(client, model, settings.model_aliases):
             raise model_not_found()
 
-    async def _open(self) -> Opened:
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._model)
-        if pool.record is None:
-            account, model = serving[0]
-            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
-        else:
-            from qwen_worker.accounts.failover import Failover
+        serving = pool.serving(self._model, exchange.call.api)
+        try:
+            if pool.record is None:
+                account, model = serving[0]
+                opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+            else:
+                from qwen_worker.accounts.failover import Failover
 
-            opened = await Failover(exchange, serving, pool.record).open()
+                opened = await Failover(exchange, serving, pool.record).open()
+        except ProxyError as error:
+            if exchange.call.explain is not None:
+                exchange.call.explain(error)
+            raise
         exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
@@ -112,29 +118,29 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
+        opened = await self.ask()
         answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
-        headers = {**self._headers(opened), "content-type": "application/json"}
+        headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             completion = await self._pass_on(opened, answer.rest, headers)
-            self._log_end("completion ended", completion, None)
-            self._count(completion, answer.data, len(answer.data))
+            self.log_end("completion ended", completion, None)
+            self.count(completion, answer.data, len(answer.data))
             return
         if prepared.translator is not None:
             body = json.dumps(prepared.translator.whole(answer.value)).encode()
         else:
             body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
         self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
-        self._count(answer.completion, answer.data, len(answer.data))
+        self.log_end("completion ended", answer.completion, len(answer.data))
+        self.count(answer.completion, answer.data, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
-        """Responds with an answer that is too long to be read first; what became of it.
+        """Responds with an answer that is too long to be read first. Returns what became of it.
 
-        Where it breaks, the client is left with the beginning of a JSON object, which nobody takes for one.
+        If it breaks off, the client has half a JSON object, which it cannot take for an answer.
         """
         pipe = self._context.runtime.open_pipe()
         head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
@@ -155,7 +161,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -168,7 +174,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -193,7 +199,7 @@ class _Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
-            tail, dialect = StreamTail(), prepared.dialect
+            tail, dialect = StreamTail(prepared.kept_bytes), prepared.dialect
             return follow_native(
                 pipe,
                 pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
@@ -222,7 +228,7 @@ class _Journey:
         return await self._relay(pipe, opened)
 
     async def _fail(self, pipe: Pipe, wait: KeepAlive, error: Exception) -> StreamOutcome:
-        """Tells an error in a stream that has begun with keep-alives."""
+        """Sends an error in a stream that has begun with keep-alives."""
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
@@ -230,12 +236,12 @@ class _Journey:
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
-        """Runs a stream to its end, which the client sees whatever happens."""
+        """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
             pipe.close()
-            self._count(outcome.completion, outcome.kept, outcome.size_bytes)
+            self.count(outcome.completion, outcome.kept, outcome.size_bytes)
             return
         except StreamBroken:
             self._log.info("client gone")
@@ -244,21 +250,22 @@ class _Journey:
             failure = InternalError("The gateway failed to relay the stream.")
             with suppress(StreamBroken):
                 await write_last(pipe, self._dialect.error_ending(failure))
-            self._count(Completion(failure), b"", 0)
+            self.count(Completion(failure), b"", 0)
         pipe.close()
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _count(self, completion: Completion, kept: bytes, size_bytes: int) -> None:
+    def count(self, completion: Completion, kept: bytes, size_bytes: int) -> None:
         """Counts the end of the answer, when the client has all of it."""
         if self._meter is not None:
             self._meter.ended(completion.error, completion.usage, kept, size_bytes)
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
-        """The one line that tells what became of the request."""
+    def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
+        """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(

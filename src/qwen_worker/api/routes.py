@@ -12,7 +12,7 @@ from qwen_worker.errors import ProxyError
 Handler = Callable[[Context], Awaitable[None]]
 
 ErrorBody = Callable[[ProxyError, str], str]
-"""Renders an error and the request's id as the body of a response."""
+"""Makes the body of a response from an error and the request's id."""
 
 
 async def _welcome(context: Context) -> None:
@@ -31,6 +31,18 @@ async def _usage(context: Context) -> None:
     from qwen_worker.api.usage import usage
 
     await usage(context)
+
+
+async def _create_completion(context: Context) -> None:
+    from qwen_worker.api.completions.handler import create_completion
+
+    await create_completion(context)
+
+
+async def _create_embeddings(context: Context) -> None:
+    from qwen_worker.api.embeddings.handler import create_embeddings
+
+    await create_embeddings(context)
 
 
 async def _chat_completions(context: Context) -> None:
@@ -107,6 +119,8 @@ ENDPOINTS = (
         "POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id", api="messages"
     ),
     Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
+    Endpoint("POST", "/v1/completions", _create_completion, api="completions"),
+    Endpoint("POST", "/v1/embeddings", _create_embeddings, api="embeddings"),
     Endpoint("GET", "/v1/models", list_models),
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/v1/usage", _usage),
@@ -131,12 +145,12 @@ class Route(NamedTuple):
 
     @property
     def needs_key(self) -> bool:
-        """Whether one must have a key even to be told that a method is wrong."""
+        """Whether a client needs a key even to learn that a method is wrong."""
         return any(endpoint.needs_key for endpoint in self.endpoints.values())
 
     @property
     def error_body(self) -> ErrorBody:
-        """How the API of this path renders an error."""
+        """How the API of this path words an error."""
         return next(iter(self.endpoints.values())).error_body
 
     @property

@@ -39,6 +39,6 @@ def no_token(state: AccountState, now_ms: int) -> ProxyError:
     if refusal is not None and refusal.final:
         return CredentialsRejected(REJECTED_MESSAGE)
     return RefreshPending(
-        "The token for Qwen is being refreshed, or the refresh failed in passing. Try again shortly.",
+        "The token for Qwen is being refreshed, or the refresh failed temporarily. Try again shortly.",
         retry_after_seconds=max(1.0, (state.refreshes.retry_at_ms - now_ms) / 1000),
     )

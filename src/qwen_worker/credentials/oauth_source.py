@@ -56,6 +56,7 @@ class OAuthSource:
             is_alone=is_alone,
         )
         self._state = account_state(states, record_key, lineage)
+        self._state.call(oauth_base_url, base_url or fallback_base_url)
         held = self._state.held
         if held.token is not None:
             held.call_with(self._settings.credential(held.token))
@@ -84,6 +85,10 @@ class OAuthSource:
         one has only just been issued.
         """
         return await self._wait_for(refused.secret, runtime, log, patience_ms)
+
+    def note_accepted(self) -> None:
+        """The API has answered with the credential."""
+        self._state.discontinued.note_accepted()
 
     @property
     def stage(self) -> object:

@@ -1,4 +1,4 @@
-"""What an account's refreshes have come to, and the pauses that follow from it."""
+"""The results of an account's refreshes, and the pauses that follow from them."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ class LastRefresh(NamedTuple):
 
 
 class RefreshHistory:
-    """The last refresh, and from when on there may be another. Only its own methods write it."""
+    """The last refresh, and when the next one may start. Only its own methods write it."""
 
     __slots__ = ("_faults", "last", "retry_at_ms")
 
@@ -29,7 +29,7 @@ class RefreshHistory:
         self._faults = 0
 
     def note(self, result: str, now_ms: int) -> None:
-        """A refresh has ended."""
+        """Notes the result of a refresh."""
         self.last = LastRefresh(result, now_ms)
 
     def pause_after_fault(self, now_ms: int, retry_after_seconds: float | None, random: float) -> int:
@@ -48,7 +48,7 @@ class RefreshHistory:
         self.retry_at_ms = at_ms
 
     def end_pause(self) -> None:
-        """There is another token: what was wrong with the one before no longer counts."""
+        """Ends the pause: there is another token, so the last one's faults no longer count."""
         self.retry_at_ms = 0
         self._faults = 0
 
@@ -56,7 +56,7 @@ class RefreshHistory:
 class Discontinuation:
     """The time in which the account is not used, because the API refuses what the token endpoint issues.
 
-    So it was when Qwen closed its OAuth tier. Only its own method writes it.
+    This happened when Qwen closed its OAuth tier. Only its own methods write it.
     """
 
     __slots__ = ("_pause_ms", "_refused", "_suspected_until_ms", "until_ms")
@@ -68,8 +68,9 @@ class Discontinuation:
         self._refused = ("", 0)
 
     def note(self, access_token: str, now_ms: int) -> int:
-        """The API has refused a token straight after its issue: a pause, longer each time in a row. The first
-        time there is none: the request itself may be the reason, and the next ones must not suffer.
+        """Notes that the API has refused a token straight after its issue. The pause that follows is longer
+        each time in a row. The first time there is none: the request itself may be the reason, and the next
+        ones must not suffer.
 
         Returns its milliseconds.
         """
@@ -79,6 +80,10 @@ class Discontinuation:
         self._suspected_until_ms = self.until_ms + max(SUSPICION_MS, 2 * self._pause_ms)
         self._refused = (access_token, now_ms)
         return self._pause_ms
+
+    def note_accepted(self) -> None:
+        """The API has taken a token: what it refused was the request."""
+        self._suspected_until_ms = 0
 
     def is_of(self, access_token: str | None, since_ms: int) -> bool:
         """Whether this token was refused so, at `since_ms` or later."""

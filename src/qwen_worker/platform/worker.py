@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 import js
@@ -19,12 +20,12 @@ from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.platform import ports
+from qwen_worker.platform import lifetime, ports
 from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
-"""How long a body is read that nobody wants."""
+"""How long the body of a refused request is read."""
 
 UNCOMPRESSED = {"accept-encoding": "identity"}
 """A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
@@ -36,8 +37,8 @@ _latest_environment: "WorkerEnvironment | None" = None
 def serve(request: Any, env: Any, ctx: Any) -> Any:
     """Answers a fetch event with a JavaScript promise of a Response.
 
-    The promise is ours, and what answers begins at once: each turn of Pyodide's event loop costs a timer, and
-    the runtime's own way from a coroutine to a promise costs as much as three.
+    It makes the promise itself and starts to answer at once: each turn of Pyodide's event loop costs a timer,
+    and the runtime's conversion of a coroutine to a promise costs as much as three turns.
     """
     environment = _environment(env)
     gateway = _gateway(environment)
@@ -47,7 +48,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
         answer.resolve(_to_js_response(response))
 
     work = gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx), respond)
-    asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg]
+    lifetime.begin(work)
     return answer.promise
 
 
@@ -165,9 +166,10 @@ class WorkerRequest:
         if self._is_read or absent(self._request.body):
             return
         self._is_read = True
-        options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
+        # A signal would not do: `pipeTo` minds it only when the next bytes come.
+        drained = self._request.body.pipeTo(js.WritableStream.new())
         with suppress(JsException):
-            await self._request.body.pipeTo(js.WritableStream.new(), options)
+            await Promise.race(to_js([drained, js.scheduler.wait(DISCARD_MS)]))
 
     async def _read_undeclared(self, limit_bytes: int) -> bytes:
         """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""
@@ -191,7 +193,7 @@ class WorkerRequest:
 
 
 class WorkerClock:
-    """The runtime's time. On Workers it stands still between I/O, which is fine for all we ask of it."""
+    """The runtime's time. On Workers it stands still between I/O, which does no harm here."""
 
     __slots__ = ()
 
@@ -211,25 +213,27 @@ class WorkerClock:
 
 
 class WorkerTimer:
-    """`setTimeout`."""
+    """`setTimeout`. The callback belongs to the request that has set it, and the tasks that it makes do too."""
 
-    __slots__ = ("_callback", "_id", "_proxy")
+    __slots__ = ("_callback", "_context", "_id", "_proxy")
 
     def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
+        self._context = copy_context()
         self._proxy: Any = create_once_callable(self._fire)
         self._id = setTimeout(self._proxy, int(seconds * 1000))
 
     def cancel(self) -> None:
         if self._callback is not None:
             self._callback = None
-            clearTimeout(self._id)
+            if not lifetime.is_over():
+                clearTimeout(self._id)
             self._proxy.destroy()
 
     def _fire(self) -> None:
         callback, self._callback = self._callback, None
         if callback is not None:
-            callback()
+            self._context.run(callback)
 
 
 class WorkerBackground:
@@ -242,10 +246,14 @@ class WorkerBackground:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Only a proxy of a Task completes on every runtime; the embedded one drops a bare coroutine."""
-        task = asyncio.ensure_future(work)
+        if lifetime.is_over():
+            work.close()
+            return
+        loop = asyncio.get_running_loop()
+        # In a context of its own: it outlives the request.
+        task = asyncio.Task(work, loop=loop, context=Context())
         proxy = create_proxy(task)
         self._ctx.waitUntil(proxy)
-        loop = asyncio.get_running_loop()
         # The proxy must outlive the callback by which the runtime learns that the task is done.
         task.add_done_callback(lambda _: loop.call_soon(loop.call_soon, proxy.destroy))
 
@@ -360,7 +368,7 @@ def _database(binding: Any) -> ports.Database:
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
-    """A time-out is told from a broken connection by the exception's name alone."""
+    """Only the exception's name tells a time-out from a broken connection."""
     if error.name in ("TimeoutError", "AbortError"):
         return ports.FetchTimeout()
     return ports.FetchError()

@@ -1,4 +1,4 @@
-"""Translated relaying: a translator makes of what Qwen sends what the client reads."""
+"""Translated relaying: a translator turns what Qwen sends into what the client reads."""
 
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
 ATTEMPTS = 3
-"""How often a request is sent to one account at most when it fails in passing."""
+"""How often a request is sent to one account at most when it fails temporarily."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
-"""A longer Retry-After is the client's to wait for, not ours."""
+"""With a longer Retry-After the gateway does not wait: the client gets the error and waits."""
 
 RETRY_BUDGET_SECONDS = 30.0
 """No attempt starts later than this after the first one."""
@@ -95,13 +95,13 @@ class Exchange:
         return prepared
 
     def forget_request(self) -> None:
-        """Gives the memory of the request back, for as long as a stream lasts: nothing is sent again."""
+        """Frees the memory of the request, which is not sent again while a stream lasts."""
         self._prepared.clear()
         del self.call
 
 
 class Opened(NamedTuple):
-    """An answer of Qwen's that is worth passing on."""
+    """An answer of Qwen's that can be passed on."""
 
     account: str
     """The label of the account that gave it."""
@@ -139,7 +139,9 @@ async def open_on_account(
         credential = await source.acquire(runtime, log, patience_ms=patience_ms)
         while True:
             try:
-                return await _attempt(exchange, account, credential, attempt, log)
+                opened = await _attempt(exchange, account, credential, attempt, log)
+                source.note_accepted()
+                return opened
             except CredentialsRejected as refusal:
                 if replacements == MAX_CREDENTIAL_REPLACEMENTS:
                     raise
@@ -167,7 +169,8 @@ def retry_delay_seconds(
 ) -> float | None:
     """How long to wait before attempt number `attempt + 1` of `attempts`; None if there must not be one.
 
-    `random` is uniform in [0, 1): the wait is jittered, so that many clients do not come back as one.
+    `random` is uniform in [0, 1): the wait is random, so that many clients do not come back at the same
+    moment.
     """
     if attempt >= attempts or not is_passing(error):
         return None

@@ -26,7 +26,7 @@ class WholeAnswer(NamedTuple):
     data: bytes
     """The very bytes that came."""
     rest: BodyReader | None
-    """What is left of an answer that is too long to be looked at."""
+    """The unread part of an answer that is too long to be checked."""
     value: Any
     """Its JSON; None if it was not looked at."""
     completion: Completion

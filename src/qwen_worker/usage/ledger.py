@@ -8,7 +8,7 @@ from qwen_worker.usage.counters import Counters, utc_day
 class Ledger:
     """Counts that wait to be written, what limited keys have used, and whose turn it is to write or read."""
 
-    __slots__ = ("budgets", "counters", "failed_ms", "job", "minutes", "turn")
+    __slots__ = ("budgets", "counters", "failed_ms", "job", "minutes", "models", "turn")
 
     def __init__(self) -> None:
         self.counters = Counters()
@@ -16,6 +16,8 @@ class Ledger:
         """By the label of the keys; only those with a daily limit have one."""
         self.minutes: dict[str, tuple[int, int]] = {}
         """By label: a minute since the Unix epoch, and how many requests it has seen."""
+        self.models: set[str] = set()
+        """Those that have answered."""
         self.job = Lease()
         """Held by the job that writes."""
         self.turn = Lease()

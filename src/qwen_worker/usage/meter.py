@@ -34,6 +34,7 @@ class Meter:
         "_row",
         "_runtime",
         "_sample",
+        "inputs",
         "is_stream",
     )
 
@@ -49,17 +50,24 @@ class Meter:
         self._sample: RequestSample | None = None
         self._lent = 0
         self.is_stream = False
+        self.inputs = 0
+        """How many texts are to be embedded."""
 
     def asked(self, model: str, *, is_known: bool, is_stream: bool) -> None:
-        """What the request asks for. A model that nobody knows is not told from others."""
-        self._model = model if is_known else OTHER
+        """What the request asks for. A model that is neither configured (`is_known`) nor has ever answered
+        is not told from others.
+        """
+        self._model = model if is_known or model in self._ledger.models else OTHER
         self.is_stream = is_stream
 
     def answered(self, account: str, model: str, body: bytes) -> None:
-        """An account has begun to answer this body."""
+        """An account has begun to answer this body; the first one counts if several answer parts of it."""
+        if self._row is not None:
+            return
+        self._ledger.models.add(model)
         waited_ms = self._runtime.clock.now_ms() - self._began_ms
         row = self._row = self._new_row(account, model[:_LONGEST_MODEL])
-        self._add(row, requests=1, streams=int(self.is_stream), first_byte_ms=waited_ms)
+        self._add(row, requests=1, streams=int(self.is_stream), inputs=self.inputs, first_byte_ms=waited_ms)
         if self.is_stream or self._client.tokens_per_day is not None:
             from qwen_worker.usage.estimates import estimated_input, sample_of
 

@@ -50,7 +50,7 @@ async def test_an_account_that_cannot_answer_gets_a_cooldown_and_the_next_one_an
     assert (line["account"], line["reason"]) == (LABELS["a"], reason)
 
 
-async def test_a_resting_account_is_left_alone_until_its_time_is_over() -> None:
+async def test_an_account_in_cooldown_is_left_alone_until_its_time_is_over() -> None:
     world = World(a=[fault("insufficient_quota_daily"), ok()])
     await world.chat()
     for _ in range(4):
@@ -314,7 +314,7 @@ async def test_nobody_waits_long_for_a_login_while_another_account_is_ready() ->
     assert await world.account_for("another conversation") == "z"
 
 
-async def test_a_dead_login_gives_way_to_the_key_and_cooldown() -> None:
+async def test_a_dead_login_gives_way_to_the_key_and_is_in_cooldown() -> None:
     world = World({"QWEN_CLI_AUTH": LOGIN, "QWEN_API_KEY": "key-a"})
     refused = 0
 
@@ -346,7 +346,7 @@ async def test_log_lines_carry_the_label() -> None:
         assert [line["account"] for line in world.logs.events(event)] == [LABELS["a"]]
 
 
-async def test_one_account_never_cooldown_and_costs_no_kv() -> None:
+async def test_one_account_is_never_in_cooldown_and_costs_no_kv() -> None:
     world = World({"QWEN_API_KEY": "key-a"}, a=fault("insufficient_quota_daily"))
     for _ in range(3):
         response = await world.chat()

@@ -155,3 +155,83 @@ async def test_a_401_on_all_logins_does_not_get_the_next_request_refused() -> No
     for number in range(3):
         assert (await world.chat(f"innocent {number}")).status == 200
         assert len(world.asked) == 1
+
+
+async def ask(world: World) -> int:
+    return (await world.chat("hello")).status
+
+
+@pytest.mark.parametrize("is_new_isolate", [False, True])
+async def test_a_mended_base_url_ends_the_cooldowns_that_the_wrong_one_caused(is_new_isolate: bool) -> None:
+    """Of one account in memory and in KV: the host that refused its key is not asked any more."""
+    key = {"api_key": "key-a", "priority": 1}
+    other = {"api_key": "key-b", "priority": 2, "base_url": "https://fine.example/v1"}
+    variables = {"QWEN_API_KEY": json.dumps([key, other]), "QWEN_BASE_URL": "https://wrong.example/v1"}
+    world = World(variables, a=[fault("invalid_api_key"), ok()])
+    assert await ask(world) == 200
+    assert world.asked == ["a", "b"]
+    assert await ask(world) == 200
+    assert world.asked == ["b"]
+    assert "qwen_account_cooldowns" in world.kv.values
+
+    world.configure({**variables, "QWEN_BASE_URL": "https://right.example/v1"}, forget=is_new_isolate)
+
+    assert await ask(world) == 200
+    assert world.asked == ["a"]
+    assert [account["state"] for account in await world.health()] == ["ready", "ready"]
+
+    world.configure(variables, forget=is_new_isolate)
+    assert await ask(world) == 200
+    assert world.asked == ["b"], "the account at the wrong URL is still known to be refused there"
+
+
+async def test_one_accounts_own_base_url_counts_too() -> None:
+    wrong, right = (
+        {"api_key": "key-a", "priority": 1, "base_url": f"https://{host}.example/v1"} for host in "wr"
+    )
+    world = World({"QWEN_API_KEY": json.dumps([wrong, "key-b"])}, a=[fault("forbidden"), ok()])
+    await ask(world)
+
+    world.configure({"QWEN_API_KEY": json.dumps([right, "key-b"])})
+
+    assert await ask(world) == 200
+    assert world.asked == ["a"]
+
+
+async def test_long_cooldowns_found_within_a_minute_of_a_write_are_written_after_it() -> None:
+    quota = fault("insufficient_quota_daily")
+    world = World(a=quota)
+    await ask(world)
+    assert len(world.kv.writes) == 1
+
+    world.answers = {"b": [quota]}
+    world.clock.advance(10)
+    for number in range(3):
+        await world.chat(f"conversation {number}")
+    assert len(world.kv.writes) == 1, "too soon"
+
+    world.clock.advance(60)
+    await world.chat("a request that fails nowhere")
+    assert len(world.kv.writes) == 2
+
+    world.answers.clear()
+    world.new_isolate()
+    await ask(world)
+    assert world.asked == ["c"]
+
+
+async def test_they_are_written_by_the_cron_trigger_if_no_request_comes() -> None:
+    quota = fault("insufficient_quota_daily")
+    world = World(a=quota)
+    await ask(world)
+    world.answers = {"b": [quota]}
+    for number in range(3):
+        await world.chat(f"conversation {number}")
+    world.clock.advance(61)
+
+    await world.scheduled()
+
+    world.answers.clear()
+    world.new_isolate()
+    await ask(world)
+    assert world.asked == ["c"]

@@ -106,6 +106,31 @@ async def test_one_request_that_is_refused_does_not_keep_the_next_one_away() -> 
 
 
 @virtual
+async def test_nor_do_several_among_others_that_are_answered() -> None:
+    isolate = Isolate(kv=MemoryKV())
+    fresh = await isolate.replace(await isolate.acquire())
+    for _ in range(5):
+        with pytest.raises(CredentialsRejected):
+            await isolate.replace(fresh)
+        assert await isolate.acquire() == fresh
+        isolate.account.note_accepted()
+
+
+@virtual
+async def test_what_a_wrong_base_url_has_refused_does_not_count_when_it_is_mended() -> None:
+    isolate = Isolate({"QWEN_CLI_AUTH": login_json(), "QWEN_BASE_URL": "https://wrong.example/v1"})
+    fresh = await isolate.replace(await isolate.acquire())
+    for _ in range(2):
+        with pytest.raises(CredentialsRejected):
+            await isolate.replace(fresh)
+    assert (await isolate.error()).code == "oauth_discontinued"
+
+    isolate.configure({"QWEN_CLI_AUTH": login_json(), "QWEN_BASE_URL": "https://right.example/v1"})
+
+    assert (await isolate.acquire()).secret == fresh.secret
+
+
+@virtual
 async def test_when_the_tier_is_back_it_is_used_again() -> None:
     isolate = Isolate(kv=MemoryKV())
     fresh = await isolate.replace(await isolate.acquire())

@@ -41,7 +41,7 @@ async def start_of(
         raise
 
 
-async def judge(start: bytes, *, include_usage: bool = False) -> Relaying:
+async def relaying_of(start: bytes, *, include_usage: bool = False) -> Relaying:
     """How a stream is relayed, the same however it is cut."""
     byte_by_byte = (start[place : place + 1] for place in range(len(start)))
     slow = await start_of(*byte_by_byte, include_usage=include_usage)
@@ -75,7 +75,7 @@ def is_healthy_start(start: bytes) -> bool:
     ],
 )
 async def test_a_chunk_is_relayed_natively(start: bytes) -> None:
-    assert await judge(start) == "native"
+    assert await relaying_of(start) == "native"
 
 
 @pytest.mark.parametrize("start", [text("Hello"), text("Hello") * 3 + DONE, event(chunk("\r\n\n"))])
@@ -110,7 +110,7 @@ async def test_an_error_in_the_first_event_has_its_own_status(
 ) -> None:
     assert not is_healthy_start(start + text("and more"))
     with pytest.raises(ProxyError) as raised:
-        await judge(start + text("and more"))
+        await relaying_of(start + text("and more"))
 
     assert raised.value.status == status
     assert code is None or raised.value.code == code
@@ -135,7 +135,7 @@ async def test_what_is_no_stream_is_an_error_once_it_has_ended(body: bytes, stat
 
 
 async def test_a_first_event_without_its_blank_line_counts_once_the_stream_has_ended() -> None:
-    assert await judge(text("Hello").rstrip()) == "native"
+    assert await relaying_of(text("Hello").rstrip()) == "native"
 
 
 async def test_a_long_first_event_passes_up_to_a_bound() -> None:
@@ -193,7 +193,7 @@ async def test_pings_before_the_first_event_cost_little_too() -> None:
     began = time.process_time()
 
     with pytest.raises(UpstreamBlocked):
-        await start_of(*[ping] * 20_000, dialect=MessagesDialect("request-1", 10))
+        await start_of(*[ping] * 20_000, dialect=MessagesDialect("request-1"))
 
     assert time.process_time() - began < 5
 
@@ -216,8 +216,8 @@ async def test_pings_before_the_first_event_cost_little_too() -> None:
     ],
 )
 async def test_what_clients_misread_is_repaired(start: bytes) -> None:
-    assert await judge(start) == "repaired"
+    assert await relaying_of(start) == "repaired"
 
 
 async def test_an_event_without_choices_is_passed_on_to_who_asked_for_usage() -> None:
-    assert await judge(USAGE_CHUNK, include_usage=True) == "native"
+    assert await relaying_of(USAGE_CHUNK, include_usage=True) == "native"

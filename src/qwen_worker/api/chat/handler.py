@@ -51,8 +51,8 @@ def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, ta
 def _needs_repair(request: ChatRequest, target: Target) -> bool:
     """Whether a stream is looked at event by event from the start.
 
-    Hosts that are not Qwen's own are known for oddities in tool calls; of several choices one may stay
-    unfinished, which native relaying cannot tell before `[DONE]` has gone out.
+    Hosts that are not Qwen's own are known for odd tool calls. With several choices, one may stay unfinished,
+    which native relaying would notice only after `[DONE]` has gone out.
     """
     body = request.body
     return (body.value("n") or 1) > 1 or (target.family == "other" and bool(body.value("tools")))

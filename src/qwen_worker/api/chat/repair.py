@@ -56,8 +56,8 @@ class StreamRepairer:
         return bool(self._finish_reasons) and all(self._finish_reasons.values())
 
     def _chunks(self, data: bytes, *, is_cut_off: bool = False) -> list[str]:
-        """The chunks, as JSON text, that `data` completes. `is_cut_off`: an event that makes no sense was not
-        sent to its end.
+        """The chunks, as JSON text, that `data` completes. With `is_cut_off`, an event that is no JSON is
+        ignored: it was not sent to its end.
         """
         chunks: list[str] = []
         for event in self._parser.feed(data):

@@ -1,4 +1,4 @@
-"""How a stream of chat completion chunks begins that is not healthy at first sight."""
+"""Examines the beginning of a stream of chat completion chunks that does not look healthy."""
 
 import re
 from typing import TYPE_CHECKING

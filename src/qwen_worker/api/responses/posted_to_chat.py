@@ -10,7 +10,7 @@ from qwen_worker.validation import json_body
 
 
 def chat_of_responses(raw: bytes) -> bytes:
-    """The body of the chat completions request that is meant. Raises InvalidRequest."""
+    """The body of the chat completions request that the client means. Raises InvalidRequest."""
     body = json_body(raw)
     chat = to_chat(body).chat
     # A chunk of usage that was not asked for breaks clients of chat.
