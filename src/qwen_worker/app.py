@@ -125,7 +125,7 @@ class Gateway:
         try:
             await self._answer(context, route, reply)
         except ProxyError as error:
-            _log_error(log, error)
+            _log_error(log, error, reply.client)
             await reply.fail(error)
         except Exception as error:
             log.error("unexpected error", exception=type(error).__name__, where=_where(error))
@@ -158,6 +158,7 @@ class Gateway:
                 request, settings.client_keys, settings.admin_key, now_ms=context.runtime.clock.now_ms
             )
             context.log.debug("authentication passed", required=bool(settings.client_keys))
+            reply.client = client
             context = context._replace(client=client)
             if endpoint is not None:
                 if client is ADMIN and endpoint.api is not None:
@@ -244,6 +245,7 @@ class _Reply:
         "_request_id",
         "_respond",
         "_route",
+        "client",
         "client_headers",
         "meter",
     )
@@ -256,6 +258,8 @@ class _Reply:
         self._respond = respond
         self._route = route
         self._begun = False
+        self.client: ClientKey | None = None
+        """Whose request it is; None: not known yet."""
         self.client_headers: Callable[[], dict[str, str]] | None = None
         """What every answer to this client tells of its limits."""
         self.meter: Meter | None = None
@@ -300,11 +304,12 @@ def _preflight(request: InboundRequest, route: Route | None) -> Response:
     )
 
 
-def _log_error(log: Log, error: ProxyError) -> None:
+def _log_error(log: Log, error: ProxyError, client: ClientKey | None) -> None:
     """Logs a client's mistake as information, every other error as a warning for the operator."""
     write = log.info if error.scope == "request" and error.status < 500 else log.warning
     write(
         "request failed",
+        client=None if client is None else client.label,
         status=error.status,
         code=error.code,
         param=error.param,

@@ -64,9 +64,9 @@ class Meter:
         """An account has begun to answer this body; the first one counts if several answer parts of it."""
         if self._row is not None:
             return
-        self._ledger.models.add(model)
         waited_ms = self._runtime.clock.now_ms() - self._began_ms
-        row = self._row = self._new_row(account, model[:_LONGEST_MODEL])
+        model = model[:_LONGEST_MODEL]
+        row = self._row = self._new_row(account, model if self._ledger.knows_model(model) else OTHER)
         self._add(row, requests=1, streams=int(self.is_stream), inputs=self.inputs, first_byte_ms=waited_ms)
         if self.is_stream or self._client.tokens_per_day is not None:
             from qwen_worker.usage.estimates import estimated_input, sample_of
