@@ -32,6 +32,8 @@ async def create_embeddings(context: Context) -> None:
     """
     request = parse_embeddings_request(await read_body(context))
     context.log.debug("new embeddings request", model=request.model, inputs=request.size)
+    if context.meter is not None:
+        context.meter.inputs = request.size
     batches = request.batches
     calls = [_call(request, batch) for batch in batches]
     if len(batches) == 1 and not request.is_base64:
