@@ -10,7 +10,18 @@ from typing import Literal
 from tests.simulator.faults import Fault, Simulation
 from tests.simulator.json_types import JsonValue
 
-Endpoint = Literal["chat", "responses", "messages", "count_tokens", "token", "device_code", "other"]
+Endpoint = Literal[
+    "chat",
+    "responses",
+    "messages",
+    "count_tokens",
+    "completions",
+    "embeddings",
+    "models",
+    "token",
+    "device_code",
+    "other",
+]
 
 
 @dataclass(slots=True)

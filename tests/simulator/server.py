@@ -14,10 +14,13 @@ from aiohttp import web
 
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
+from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
+from tests.simulator.legacy_endpoint import LegacyEndpoint
 from tests.simulator.messages_endpoint import MessagesEndpoint
+from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
@@ -25,7 +28,7 @@ from tests.simulator.responses_endpoint import ResponsesEndpoint
 
 _LARGEST_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
-_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens")
+_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens", "embeddings", "completions")
 _OAUTH_ENDPOINTS: Final = ("token", "device_code")
 
 
@@ -43,8 +46,11 @@ class QwenSimulator:
         self.recorder = Recorder()
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
+        self._embeddings = EmbeddingsEndpoint(self.config, self.faults)
+        self._models = ModelsEndpoint(self.config, self.faults)
         self._responses = ResponsesEndpoint(self.config, self.oauth, self.faults)
         self._messages = MessagesEndpoint(self.config, self.oauth, self.faults)
+        self._legacy = LegacyEndpoint(self.config)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
@@ -163,6 +169,12 @@ class QwenSimulator:
         endpoint = exchange.record.endpoint
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
+        if endpoint == "embeddings":
+            return await self._embeddings.answer(exchange, body)
+        if endpoint == "completions":
+            return await self._legacy.answer(exchange, body)
+        if endpoint == "models":
+            return await self._models.answer(exchange)
         if endpoint == "responses":
             return await self._responses.answer(exchange, body)
         if endpoint in ("messages", "count_tokens"):
@@ -176,6 +188,12 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/completions") and request.method == "POST":
+        return "completions"
+    if path.endswith("/models") and request.method == "GET":
+        return "models"
+    if path.endswith("/embeddings") and request.method == "POST":
+        return "embeddings"
     if path.endswith("/responses") and request.method == "POST":
         return "responses"
     if path.endswith("/messages") and request.method == "POST":

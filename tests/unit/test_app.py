@@ -52,6 +52,8 @@ async def test_models_answer_under_every_spelling_of_their_path(path: str) -> No
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "qwen",
+        "context_window": 997_952,
+        "max_output_tokens": 65_536,
     } in body["data"]
 
 

@@ -14,13 +14,14 @@ from qwen_worker.log import Log
 from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
 from qwen_worker.upstream.attempts import AccountAccess
-from qwen_worker.upstream.call import Ways
+from qwen_worker.upstream.call import HostApi, Ways
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
+    from qwen_worker.upstream.host_models import HostLists
 
 REFRESH_LEAD_SECONDS = 1800.0
 """How long before its expiry a token is refreshed in the background."""
@@ -29,13 +30,17 @@ REFRESH_LEAD_SECONDS = 1800.0
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "health_id", "settings", "source")
+    __slots__ = ("_refused_stage", "base_url", "health_id", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: "CredentialSource", health_id: str) -> None:
+    def __init__(
+        self, settings: AccountSettings, source: "CredentialSource", health_id: str, base_url: str
+    ) -> None:
         self.settings = settings
         self.source = source
         self.health_id = health_id
         """Identifies its cooldowns. Changes with its secret and its base URL."""
+        self.base_url = base_url
+        """Where a key calls; a login's host is told by its token."""
         self._refused_stage: object = None
 
     @property
@@ -45,7 +50,7 @@ class Account:
 
     def access(self, model: str) -> AccountAccess:
         """What a call to this account needs; `model` is the model's name at its host."""
-        ways = Ways(self.settings.responses, self.settings.messages)
+        ways = Ways(self.settings.responses, self.settings.messages, self.settings.completions)
         return AccountAccess(self.settings.label, self.source, model, ways)
 
     def serves(self, asked: str, resolved: str) -> bool:
@@ -81,15 +86,19 @@ class AccountPool:
                 account,
                 _source(account, settings, credentials, is_alone),
                 _health_id(account, settings) if are_several else account.identity,
+                _base_url(account, settings),
             )
             for account in settings.accounts
         )
         self._settings = settings
         self.record = (record or _new_record()) if are_several else None
         """The turns and cooldowns of the accounts; None where there is only one."""
+        self.model_lists: HostLists = {}
+        """What the hosts list, as far as it is known."""
 
-    def serving(self, model: str | None) -> list[ServingAccount]:
-        """The accounts that may be asked for a model, by the client's name for it (None: the default model).
+    def serving(self, model: str | None, api: HostApi | None = None) -> list[ServingAccount]:
+        """The accounts that may be asked for a model, by the client's name for it (None: the default model),
+        and whose host has the API.
 
         Raises NotFound if there is none.
         """
@@ -97,6 +106,8 @@ class AccountPool:
         asked = model or settings.default_model
         found = []
         for account in self.accounts:
+            if api is not None and not api.is_at(account.settings.kind, account.base_url):
+                continue
             resolved = resolve_model(
                 model,
                 default=settings.default_model,
@@ -106,8 +117,9 @@ class AccountPool:
             if account.serves(asked, resolved):
                 found.append((account, resolved))
         if not found:
+            at = "" if api is None else f" at a host that has {api.name}"
             raise NotFound(
-                f"No account of this gateway is configured for the model `{asked}`.",
+                f"No account of this gateway is configured for the model `{asked}`{at}.",
                 code="model_not_found",
                 param="model",
             )
@@ -153,13 +165,16 @@ def _new_record() -> "CooldownRecord":
     return CooldownRecord(AccountsMemory())
 
 
+def _base_url(account: AccountSettings, settings: Settings) -> str:
+    """Where an API key calls."""
+    return account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
+
+
 def _source(
     account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
 ) -> "CredentialSource":
     if account.api_key is not None:
-        return ApiKeySource(
-            account.api_key, account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
-        )
+        return ApiKeySource(account.api_key, _base_url(account, settings))
     from qwen_worker.credentials.oauth_source import OAuthSource
 
     return OAuthSource(

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 from qwen_worker.api.context import Context
 from qwen_worker.api.log_fields import counts, finish_reason
 from qwen_worker.api.passed_headers import passed_headers
+from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
+from qwen_worker.models import model_not_found
 from qwen_worker.platform.ports import BodyReader, Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
@@ -47,7 +49,7 @@ async def proxy(call: Call, context: Context) -> None:
     The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
     create it in the arguments of this function, without a name.
     """
-    journey = _Journey(call, context)
+    journey = Journey(call, context)
     is_stream = call.stream
     del call
     if is_stream:
@@ -56,7 +58,7 @@ async def proxy(call: Call, context: Context) -> None:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
@@ -68,6 +70,8 @@ class _Journey:
         self._began_ms = self._clock.now_ms()
         self._first_byte_ms: int | None = None
         self._log = context.log
+        self._meter = meter = context.meter
+        self._check_model(call.stream)
         self._exchange = Exchange(
             call,
             request_id=context.request_id,
@@ -76,12 +80,23 @@ class _Journey:
             errors=context.errors,
             runtime=context.runtime,
             log=context.log,
+            answered=None if meter is None else meter.answered,
         )
 
-    async def _open(self) -> Opened:
+    def _check_model(self, is_stream: bool) -> None:
+        """Raises NotFound for a model that the client's key may not use."""
+        settings, client = self._context.settings, self._context.client
+        model = self._model or settings.default_model
+        if self._meter is not None:
+            is_known = model in (settings.default_model, *settings.models, *settings.model_aliases)
+            self._meter.asked(model, is_known=is_known, is_stream=is_stream)
+        if client.models and not may_use(client, model, settings.model_aliases):
+            raise model_not_found()
+
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._model)
+        serving = pool.serving(self._model, exchange.call.api)
         try:
             if pool.record is None:
                 account, model = serving[0]
@@ -103,21 +118,25 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
+        opened = await self.ask()
         answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
-        headers = {**self._headers(opened), "content-type": "application/json"}
+        headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
+                opened.answer.end_timeout()
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self._log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
+            completion = await self._pass_on(opened, answer.rest, headers)
+            self.log_end("completion ended", completion, None)
+            self.count(completion, answer.data, len(answer.data))
             return
         if prepared.translator is not None:
             body = json.dumps(prepared.translator.whole(answer.value)).encode()
         else:
             body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
         self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+        self.log_end("completion ended", answer.completion, len(answer.data))
+        self.count(answer.completion, answer.data, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
         """Responds with an answer that is too long to be read first. Returns what became of it.
@@ -143,7 +162,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -156,7 +175,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -221,27 +240,38 @@ class _Journey:
         """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
+            pipe.close()
+            self.count(outcome.completion, outcome.kept, outcome.size_bytes)
+            return
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            failure = InternalError("The gateway failed to relay the stream.")
             with suppress(StreamBroken):
-                await write_last(pipe, ending)
+                await write_last(pipe, self._dialect.error_ending(failure))
+            self.count(Completion(failure), b"", 0)
         pipe.close()
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
+    def count(self, completion: Completion, kept: bytes, size_bytes: int) -> None:
+        """Counts the end of the answer, when the client has all of it."""
+        if self._meter is not None:
+            self._meter.ended(completion.error, completion.usage, kept, size_bytes)
+
+    def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
         """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(
             event,
+            client=self._context.client.label,
             model=self._model or self._context.settings.default_model,
             usage=counts(completion.usage, self._exchange.errors),
             finish_reason=finish_reason(completion.finish_reason, self._exchange.errors),

@@ -7,16 +7,19 @@ not open the endpoint. What an operator should know although nothing is wrong be
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qwen_worker.config.account import KV_ACCOUNT, AccountSettings
 from qwen_worker.config.accounts import read_accounts
+from qwen_worker.config.client_keys import ClientKey
 from qwen_worker.config.reader import Notice, Problem, Reader
 from qwen_worker.log import LEVELS
 from qwen_worker.platform.ports import Environment
 
+if TYPE_CHECKING:
+    from qwen_worker.config.prices import Price
+
 DEFAULT_MODEL = "qwen3-coder-plus"
-DEFAULT_MODELS = ("qwen3-coder-plus", "qwen3-coder-flash", "coder-model", "vision-model")
 DEFAULT_OAUTH_BASE_URL = "https://chat.qwen.ai"
 
 REMOVED = {
@@ -34,14 +37,18 @@ class Settings(NamedTuple):
 
     accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
     """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
-    client_keys: tuple[str, ...] = ()
+    client_keys: tuple[ClientKey, ...] = ()
     """CLIENT_KEYS: who may call us; empty means anyone."""
+    admin_key: str | None = None
+    """ADMIN_KEY: who may see all usage, and use nothing."""
+    prices: "Mapping[str, Price]" = {}  # noqa: RUF012 - a NamedTuple's
+    """PRICES, by model."""
     default_model: str = DEFAULT_MODEL
     """DEFAULT_MODEL: for requests that name no model."""
     model_aliases: Mapping[str, str] = {}
     """MODEL_ALIASES: the model that is meant by a client's name for it."""
-    models: tuple[str, ...] = DEFAULT_MODELS
-    """QWEN_MODELS: the catalogue of /v1/models."""
+    models: tuple[str, ...] = ()
+    """QWEN_MODELS, and DEFAULT_MODEL: the catalogue of /v1/models; none: what the accounts serve."""
     base_url: str | None = None
     """QWEN_BASE_URL: Qwen's API, without trailing slash; None: the credential's own or the default."""
     oauth_base_url: str = DEFAULT_OAUTH_BASE_URL
@@ -63,7 +70,9 @@ class Settings(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every configured secret: no error, log line or response may hold one of them."""
-        found = [*self.client_keys]
+        found = [client.key for client in self.client_keys]
+        if self.admin_key is not None:
+            found.append(self.admin_key)
         for account in self.accounts:
             login = account.login
             found += filter(
@@ -82,13 +91,16 @@ class Settings(NamedTuple):
         reader = Reader(env)
         named, aliases = reader.model_and_aliases()
         default_model = named or DEFAULT_MODEL
-        listed = reader.names("QWEN_MODELS") or DEFAULT_MODELS
+        client_keys = reader.client_keys()
+        listed = reader.names("QWEN_MODELS")
         settings = cls(
             accounts=read_accounts(reader.text, reader.report, reader.mended),
-            client_keys=reader.client_keys(),
+            client_keys=client_keys,
+            admin_key=reader.admin_key(client_keys),
+            prices=reader.prices(),
             default_model=default_model,
             model_aliases=aliases,
-            models=tuple(dict.fromkeys((*listed, default_model))),
+            models=tuple(dict.fromkeys((*listed, default_model))) if listed else (),
             base_url=reader.base_url(),
             oauth_base_url=reader.url("QWEN_OAUTH_BASE_URL", is_api=False) or DEFAULT_OAUTH_BASE_URL,
             log_level=reader.choice("LOG_LEVEL", tuple(LEVELS), default="info"),

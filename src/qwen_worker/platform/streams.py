@@ -145,27 +145,34 @@ class IdentityPipe:
 
     def _stop_observing(self) -> None:
         """Gives up the branch, and the memory that it takes."""
-        self._branch.cancel()
+        # Not called from Python, as in `close`: when the client goes away, the promise is never kept.
+        js.queueMicrotask(self._branch.cancel.bind(self._branch))
         self._branch = None
 
     async def _relay(self, body: Any, is_over: Callable[[], bool]) -> None:
         options = js_object({"preventClose": True, "preventAbort": True})
+        is_broken = False
         try:
             await body.pipeTo(self._writable, options)
         except JsException:
-            raise StreamBroken from None
-        finally:
-            self._writer = self._writable.getWriter()
-            await self._see_the_rest(is_over)
+            is_broken = True
+        self._writer = self._writable.getWriter()
+        await self._see_the_rest(is_over)
+        if is_broken:
+            raise StreamBroken
 
     async def _push(self, pusher: "Pusher", source: WorkerBodyReader, outlet: "Outlet", sent: Any) -> None:
+        failure: Exception | None = None
         try:
             await pusher.run(source)
-        finally:
-            outlet.close()
-            with suppress(JsException):  # the client is gone, which the next write finds out
-                await sent
-            self._writer = self._writable.getWriter()
+        except Exception as error:
+            failure = error
+        outlet.close()
+        with suppress(JsException):  # the client is gone, which the next write finds out
+            await sent
+        self._writer = self._writable.getWriter()
+        if failure is not None:
+            raise failure
 
     async def _look(self) -> None:
         """Shows what went through since the last look; waits until there is something."""

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from contextvars import Context, copy_context
 from typing import Any
 
 import js
@@ -19,7 +20,7 @@ from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.platform import ports
+from qwen_worker.platform import lifetime, ports
 from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
@@ -47,7 +48,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
         answer.resolve(_to_js_response(response))
 
     work = gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx), respond)
-    asyncio.Task(work, loop=asyncio.get_running_loop(), eager_start=True)  # type: ignore[call-arg]
+    lifetime.begin(work)
     return answer.promise
 
 
@@ -79,6 +80,8 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
         background=WorkerBackground(ctx),
         random=random.random,
         open_pipe=open_pipe,
+        database=environment.database,
+        rate_limit=environment.rate_limit,
     )
 
 
@@ -98,16 +101,26 @@ def console_sink(level: str, line: str) -> None:
 class WorkerEnvironment:
     """Variables, secrets and bindings of the Worker."""
 
-    __slots__ = ("_env", "kv")
+    __slots__ = ("_env", "database", "kv")
 
     def __init__(self, env: Any) -> None:
         self._env = env
         namespace = getattr(env, "QWEN_KV", None)
         self.kv = None if absent(namespace) else WorkerKV(namespace)
+        database = getattr(env, "USAGE_DB", None)
+        self.database = None if absent(database) else _database(database)
 
     def is_of(self, env: Any) -> bool:
         """Whether `env` is this environment: the runtime makes a new one when a value changes."""
         return bool(self._env == env)
+
+    def rate_limit(self, per_minute: int) -> ports.RateLimit | None:
+        binding = getattr(self._env, f"RATE_LIMIT_{per_minute}", None)
+        if absent(binding):
+            return None
+        from qwen_worker.platform.database import WorkerRateLimit
+
+        return WorkerRateLimit(binding)
 
     def get(self, name: str) -> str | None:
         value = getattr(self._env, name, None)
@@ -200,25 +213,27 @@ class WorkerClock:
 
 
 class WorkerTimer:
-    """`setTimeout`."""
+    """`setTimeout`. The callback belongs to the request that has set it, and the tasks that it makes do too."""
 
-    __slots__ = ("_callback", "_id", "_proxy")
+    __slots__ = ("_callback", "_context", "_id", "_proxy")
 
     def __init__(self, seconds: float, callback: Callable[[], None]) -> None:
         self._callback: Callable[[], None] | None = callback
+        self._context = copy_context()
         self._proxy: Any = create_once_callable(self._fire)
         self._id = setTimeout(self._proxy, int(seconds * 1000))
 
     def cancel(self) -> None:
         if self._callback is not None:
             self._callback = None
-            clearTimeout(self._id)
+            if not lifetime.is_over():
+                clearTimeout(self._id)
             self._proxy.destroy()
 
     def _fire(self) -> None:
         callback, self._callback = self._callback, None
         if callback is not None:
-            callback()
+            self._context.run(callback)
 
 
 class WorkerBackground:
@@ -231,10 +246,14 @@ class WorkerBackground:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Only a proxy of a Task completes on every runtime; the embedded one drops a bare coroutine."""
-        task = asyncio.ensure_future(work)
+        if lifetime.is_over():
+            work.close()
+            return
+        loop = asyncio.get_running_loop()
+        # In a context of its own: it outlives the request.
+        task = asyncio.Task(work, loop=loop, context=Context())
         proxy = create_proxy(task)
         self._ctx.waitUntil(proxy)
-        loop = asyncio.get_running_loop()
         # The proxy must outlive the callback by which the runtime learns that the task is done.
         task.add_done_callback(lambda _: loop.call_soon(loop.call_soon, proxy.destroy))
 
@@ -340,6 +359,12 @@ class WorkerResponse:
 
     def cancel(self) -> None:
         self._controller.abort()
+
+
+def _database(binding: Any) -> ports.Database:
+    from qwen_worker.platform.database import WorkerDatabase
+
+    return WorkerDatabase(binding)
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:

@@ -7,7 +7,7 @@ target, however many attempts and accounts there are.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qwen_worker.config.account import Way
+from qwen_worker.config.account import Kind, Way
 from qwen_worker.stream_tail import KEPT_BYTES
 from qwen_worker.upstream.hosts import HostFamily
 
@@ -23,6 +23,8 @@ class Ways(NamedTuple):
     """Qwen's own Responses API ignores many fields without an error (apis-on-the-wire 1.1)."""
     messages: Way | None = None
     """None: natively where the host is known to speak it."""
+    completions: Way | None = None
+    """None: natively where the host is known to have them."""
 
 
 class Target(NamedTuple):
@@ -55,6 +57,15 @@ class Prepared(NamedTuple):
     """How much of the end of a native stream `dialect` wants to see."""
 
 
+class HostApi(NamedTuple):
+    """An API that not every host has."""
+
+    name: str
+    """Its name in an error."""
+    is_at: Callable[[Kind, str], bool]
+    """Whether the host of an account has it, by the account's kind and base URL."""
+
+
 class Call(NamedTuple):
     """A checked request, as accounts and attempts see it."""
 
@@ -69,3 +80,5 @@ class Call(NamedTuple):
     """Makes the request for a target. Raises InvalidRequest."""
     explain: Callable[["ProxyError"], None] | None = None
     """Adds to an error what this API's clients want to know about the request."""
+    api: HostApi | None = None
+    """What a host must have to be asked; None: nothing that is not everywhere."""

@@ -1,12 +1,12 @@
 // The Vercel AI SDK with its provider for OpenAI-compatible APIs (chat completions), or the one for OpenAI (Responses),
 // used as its users use it.
 //
-// Parameters: {operation, provider?, baseURL, apiKey, model, prompt, maxRetries?, store?, extraBody}. Reports what the operation returns, or
+// Parameters: {operation, provider?, baseURL, apiKey, model, prompt, values?, maxRetries?, store?, extraBody}. Reports what the operation returns, or
 // {error} with what the SDK's user sees.
 
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
+import { APICallError, embedMany, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 
 import { report } from "../../worker/node/report.mjs";
@@ -147,10 +147,14 @@ const providers = {
     }),
 };
 
-await report(async ({ operation, provider = "compatible", baseURL, apiKey, model, prompt, maxRetries, store, extraBody }) => {
+await report(async ({ operation, provider = "compatible", baseURL, apiKey, model, prompt, values, maxRetries, store, extraBody }) => {
   const models = providers[provider](baseURL, apiKey, extraBody);
   const providerOptions = store === undefined ? undefined : { openai: { store } };
   try {
+    if (operation === "embedMany") {
+      const { embeddings, usage } = await embedMany({ model: models.textEmbeddingModel(model), values, maxRetries });
+      return { embeddings, usage };
+    }
     return await operations[operation]({ model: models(model), prompt, maxRetries, providerOptions });
   } catch (error) {
     const cause = RetryError.isInstance(error) ? error.lastError : error;

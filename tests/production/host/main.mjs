@@ -9,6 +9,7 @@
 import { ExecutionContext, KvNamespace, ScheduledController } from "./bindings.mjs";
 import { listen } from "./http_server.mjs";
 import { start, takeSnapshot } from "./python_worker.mjs";
+import { followTimers } from "./requests.mjs";
 import { install } from "./workerd_globals.mjs";
 
 const options = JSON.parse(process.argv[2]);
@@ -20,6 +21,7 @@ const unhandled = [];
 process.stdin.resume().on("end", () => process.exit(0));
 process.on("unhandledRejection", (error) => unhandled.push(String(error?.stack ?? error)));
 install();
+followTimers();
 
 let worker;
 try {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_scan import MOST_MEMBERS, TooManyMembers, decoded, skip_spaces
 from qwen_worker.json_text import JsonTextError
-from qwen_worker.upstream.chat_body import ROLES, ChatBody, Messages, scan_chat_body
+from qwen_worker.upstream.chat_body import ROLES, ChatBody, FindProblem, Messages, scan_chat_body
 from qwen_worker.validation import (
     Check,
     body_text,
@@ -48,17 +48,9 @@ def parse_chat_request(raw: bytes, chat_of_responses: ChatOfResponses | None = N
 
     Raises InvalidRequest, and nothing else, whatever the bytes are.
     """
-    raw, text = body_text(raw)
-    if not text.startswith("{", skip_spaces(text, 0)):
-        json_body(raw)  # says what it is instead
-    try:
-        body = scan_chat_body(raw, text, _message_problem)
-    except TooManyMembers:
-        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
-    except JsonTextError as error:
-        raise invalid_json(error) from None
+    body = scan_request(raw, _message_problem)
     if chat_of_responses is not None and body.value("messages") is None and body.value("input") is not None:
-        return parse_chat_request(chat_of_responses(raw))
+        return parse_chat_request(chat_of_responses(body.raw))
     _check_messages(body)
     for name, member in body.members.items():
         check = _CHECKS.get(name)
@@ -66,10 +58,23 @@ def parse_chat_request(raw: bytes, chat_of_responses: ChatOfResponses | None = N
             check(name, member.value)
     return ChatRequest(
         body,
-        _model(body),
+        named_model(body),
         stream=body.value("stream") is True,
         include_usage=(body.value("stream_options") or {}).get("include_usage") is True,
     )
+
+
+def scan_request(raw: bytes, find_problem: FindProblem | None = None) -> ChatBody:
+    """A body that is a JSON object, scanned (see `scan_chat_body`). Raises InvalidRequest."""
+    raw, text = body_text(raw)
+    if not text.startswith("{", skip_spaces(text, 0)):
+        json_body(raw)  # says what it is instead
+    try:
+        return scan_chat_body(raw, text, find_problem)
+    except TooManyMembers:
+        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
+    except JsonTextError as error:
+        raise invalid_json(error) from None
 
 
 _CHECKS: dict[str, Check] = {
@@ -87,7 +92,8 @@ _CHECKS: dict[str, Check] = {
 """What OpenAI says about fields that every client may send; and see `drop_absent_limits` (upstream/rules)."""
 
 
-def _model(body: ChatBody) -> str | None:
+def named_model(body: ChatBody) -> str | None:
+    """The model that a body names, or None. Raises InvalidRequest."""
     member = body.members.get("model")
     if member is None or member.value is None:
         return None
@@ -126,7 +132,7 @@ def _messages_missing(body: ChatBody) -> InvalidRequest:
     elif "prompt" in body.members:
         explanation = (
             " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat "
-            "Completions: send the prompt as a message."
+            "Completions: send the prompt as a message, or to /v1/completions."
         )
     return InvalidRequest(
         f"Missing required parameter: 'messages'.{explanation}",

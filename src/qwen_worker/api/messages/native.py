@@ -122,8 +122,6 @@ def relax_tool_choice(draft: Draft) -> None:
 def drop_choice_without_tool(draft: Draft) -> None:
     """A choice says nothing without a tool, and cannot be followed if its tool was left out."""
     tools = draft.get("tools")
-    if tools is None:
-        return
     choice = draft.get("tool_choice")
     if not tools:
         draft.drop("tools")
@@ -216,13 +214,18 @@ def normalised_result(block: Block) -> Block:
     """
     content = block["content"]
     changed = [
-        {"type": "text", "text": tool_reference_text(item)} if item.get("type") == "tool_reference" else item
+        {"type": "text", "text": tool_reference_text(item)} if kind_of(item) == "tool_reference" else item
         for item in content
-        if not (item.get("type") == "text" and not item.get("text"))
+        if not (kind_of(item) == "text" and not item.get("text"))
     ]
     if len(changed) == len(content) and all(new is old for new, old in zip(changed, content, strict=True)):
         return block
     return {**block, "content": changed or ""}
+
+
+def kind_of(item: Any) -> Any:
+    """The type of an item of a result; None for what is no object, and for the host to refuse."""
+    return item.get("type") if isinstance(item, dict) else None
 
 
 def normalised_tool(tool: Block) -> Block | None:
