@@ -188,7 +188,7 @@ class WorkerClock:
 
 
 class WorkerTimer:
-    """`setTimeout`. The callback belongs to the request that has set it, and the tasks that it makes do too."""
+    """`setTimeout`. The callback belongs to the request that has set it, and so do tasks that it makes."""
 
     __slots__ = ("_callback", "_context", "_id", "_proxy")
 
