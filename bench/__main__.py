@@ -1,7 +1,9 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, translation, requests, latency, concurrency, start, endurance (default: all). `--quick`: fewer
-repetitions, to see that everything runs. RESULTS.md is written only after a whole run that was not quick.
+Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance (default:
+all).
+`--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
+was not quick.
 """
 
 import argparse
@@ -11,7 +13,17 @@ import os
 import platform
 from pathlib import Path
 
-from bench import chunk_cost, cold_start, concurrency, endurance, latency, request_cost, translation
+from bench import (
+    chunk_cost,
+    cold_start,
+    concurrency,
+    endurance,
+    latency,
+    messages_cost,
+    request_cost,
+    responses,
+    translation,
+)
 from bench.report import Section, results_document, table_of_targets
 from bench.workers import CURRENT, EMBEDDED, upstream
 
@@ -19,6 +31,8 @@ PARTS = {
     "chunks": chunk_cost.measure,
     "requests": request_cost.measure,
     "translation": translation.measure,
+    "responses": responses.measure,
+    "messages": messages_cost.measure,
     "latency": latency.measure,
     "concurrency": concurrency.measure,
     "start": cold_start.measure,

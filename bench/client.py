@@ -30,7 +30,9 @@ class Answer:
     @property
     def is_complete_stream(self) -> bool:
         """Whether a stream ended as it should."""
-        return self.status == 200 and self.tail.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        body, end = self.tail[:-7], self.tail[-7:]
+        is_done = body.endswith((b"data: [DONE]\n\n", b'"message_stop"}\n\n'))
+        return self.status == 200 and is_done and end == b"\r\n0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
@@ -127,9 +129,14 @@ def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> by
     body: dict[str, Any] = {"model": "qwen3-coder-plus", "messages": _conversation(size_bytes), **options}
     if bench is not None:
         body |= {"stream": True, "bench": bench}
+    return post("/v1/chat/completions", body)
+
+
+def post(path: str, body: dict[str, Any]) -> bytes:
+    """A POST of a JSON object."""
     data = json.dumps(body, ensure_ascii=False).encode()
     head = (
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
+        f"POST {path} HTTP/1.1\r\nhost: bench\r\ncontent-type: application/json\r\n"
         f"authorization: Bearer {CLIENT_KEY}\r\ncontent-length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data

@@ -12,7 +12,9 @@ from tools.repository import SOURCE
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Starts both Workers in turn, many times, and takes medians; of the difference, over the pairs."""
+    """Starts both Workers in turn, many times, and takes medians; the difference is the median over the
+    pairs.
+    """
     times: dict[str, list[tuple[float, float]]] = {EMPTY.name: [], OURS_B.name: []}
     for _ in range(3 if quick else 21):
         for subject in (EMPTY, OURS_B):

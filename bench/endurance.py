@@ -11,7 +11,7 @@ LINES = 8
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Requests and streams until memory would show what is never given back."""
+    """Sends so many requests and streams that a leak would show in the memory."""
     checkpoints = (500, 1_000, 2_000) if quick else (5_000, 10_000, 20_000)
     request, stream = chat(2_000), chat(2_000, bench="burst 20")
     kinds = {
@@ -30,8 +30,8 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
         rows.append((name, *(f"{size / 1e6:.1f}" for size in sizes), f"{left[name]:.2f}"))
     section = Section(
         "6. Memory over many requests",
-        f"Resident memory of workerd, a process for each kind, {LINES} requests at a time. What a request "
-        "leaves behind in a JavaScript Worker that does nothing with it, workerd itself leaves there.",
+        f"Resident memory of workerd, a process for each kind, {LINES} requests at a time. The growth for "
+        "a JavaScript Worker that does nothing with a request is workerd's own.",
         (
             "",
             *(f"after {count:,}, MB" for count in checkpoints),

@@ -8,7 +8,7 @@ WARM_UP = 50
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Streams in turn: directly from the upstream, through the limit, through ours."""
+    """Asks for streams in turn: directly from the upstream, through the limit, and through our Worker."""
     count = 150 if quick else 400
     request = chat(2_000, bench="paced 3 2")
     with running(LIMIT, OURS_B, upstream_port=upstream_port) as workers:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """A figure that was promised."""
+    """A figure that the benchmark is to reach."""
 
     what: str
     goal: str

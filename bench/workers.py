@@ -1,5 +1,6 @@
-"""The Workers that are measured, each in one workerd process that nothing stands before."""
+"""The Workers that are measured, each in one workerd process, without a proxy in front."""
 
+import json
 import os
 import shutil
 import signal
@@ -31,7 +32,7 @@ class Workerd(NamedTuple):
 
     @property
     def version(self) -> str:
-        """As workerd itself has it."""
+        """As workerd tells it."""
         command = [str(self.binary), "--version"]
         version: str = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         return version.strip()
@@ -39,7 +40,9 @@ class Workerd(NamedTuple):
 
 EMBEDDED = Workerd(next(EMBEDDED_RUNTIME.glob(_WORKERD)), "2024-11-06")
 CURRENT = next((Workerd(binary, "2026-09-08") for binary in ROOT.glob(_WORKERD)), None)
-"""That of the wrangler that deploys; None where it is not installed. Runs Python only after a download."""
+"""The workerd of the wrangler that deploys; None where it is not installed. Runs Python only after a
+download.
+"""
 
 
 class Subject(NamedTuple):
@@ -48,6 +51,8 @@ class Subject(NamedTuple):
     name: str
     modules: dict[str, Path]
     workerd: Workerd = EMBEDDED
+    messages: str | None = None
+    """How its account is asked for Messages."""
 
 
 def our_worker(name: str, entry: str) -> Subject:
@@ -162,12 +167,14 @@ def _config(subject: Subject, port: int, upstream_port: int, folder: Path) -> st
         shutil.copyfile(path, target)
         modules.append(f'(name = "{name}", {kind} = embed "modules/{name}")')
     is_python = next(iter(subject.modules)).endswith(".py")
+    key = "bench-api-key"
+    described = {"api_key": key, "messages": subject.messages}
     variables = {
-        "QWEN_API_KEY": "bench-api-key",
+        "QWEN_API_KEY": key if subject.messages is None else json.dumps(described),
         "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
         "OPENAI_API_KEY": CLIENT_KEY,
     }
-    bindings = [f'(name = "{name}", text = "{value}")' for name, value in variables.items()]
+    bindings = [f'(name = "{name}", text = {json.dumps(value)})' for name, value in variables.items()]
     return f"""using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [

@@ -10,7 +10,7 @@ if WorkerEntrypoint is None:
     def on_fetch(*event: Any) -> Any:
         """Serves a fetch event (request, env, ctx) where the runtime has no `workers` module.
 
-        Variadic, since Pyodide matches arguments with parameters, one by one, at every call.
+        It takes any number of arguments, because matching named parameters costs Pyodide time at every call.
         """
         return serve(*event)
 

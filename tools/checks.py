@@ -30,7 +30,7 @@ def note(text: str, remedy: str = "") -> Check:
 
 
 def warning(text: str, remedy: str) -> Check:
-    """It works, and may not be what is wanted."""
+    """It works, but may not be what the operator wants."""
     return Check("warning", text, remedy)
 
 

@@ -13,7 +13,7 @@ from tools.checks import Check, error, note, ok, warning
 from tools.dev_vars import DevVars, decode_text, parse_dev_vars
 from tools.login_expiry import login_check
 
-CREDENTIAL_REMEDY = "set QWEN_CLI_AUTH or QWEN_API_KEY in it (README, Get credentials)"
+CREDENTIAL_REMEDY = "set QWEN_CLI_AUTH or QWEN_API_KEY in it (docs/accounts.md, Get credentials)"
 
 _PAY_AS_YOU_GO_HOSTS = {
     "dashscope.aliyuncs.com",
@@ -78,7 +78,7 @@ def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
     checks += [
         warning(str(notice), "remove it")
         if notice.variable in REMOVED
-        else note(str(notice), "it is understood; README, Configuration, shows how it is written")
+        else note(str(notice), "it is understood; docs/configuration.md shows how it is written")
         for notice in settings.notices
     ]
     accounts = [account for account in settings.accounts if account.login or account.api_key]
@@ -133,7 +133,7 @@ def _name_checks(names: Iterable[str]) -> list[Check]:
             checks.append(error(f"{name} is no variable of the Worker", f"did you mean {similar[0]}?"))
         else:
             checks.append(
-                warning(f"{name} is no variable of the Worker", "remove it, or see README, Configuration")
+                warning(f"{name} is no variable of the Worker", "remove it, or see docs/configuration.md")
             )
     return checks
 
@@ -148,7 +148,7 @@ def _account_checks(account: AccountSettings, base_url: str | None, now_ms: int)
         return [
             error(
                 f"{account.label}: a key of a plan ({_PLAN_KEY_PREFIX}...) does not work at {host}",
-                "set QWEN_BASE_URL to the plan's own address (README, Get credentials)",
+                "set QWEN_BASE_URL to the plan's own address (docs/accounts.md, Get credentials)",
             )
         ]
     return [ok(f"{account.label}: an API key for {url}")]

@@ -1,7 +1,7 @@
 """`make deploy`: says what is missing before anything is sent, and hands over to pywrangler.
 
 pywrangler vendors the Workers SDK with uv and then runs the wrangler that package.json pins. Arguments are
-passed on; with `--dry-run` nothing is sent, so nothing of Cloudflare is asked for either.
+passed on; with `--dry-run` nothing is sent, so no login at Cloudflare is needed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`make dev`: serves the Worker on the embedded runtime until Ctrl-C.
 
 With a `.dev.vars` file the Worker talks to whatever that configures. Without one, the Qwen simulator is
-started beside it and the Worker is given a login there, so that it answers without an account. When
-workerd dies, wrangler goes on without it and nothing answers any more; so both are started again then.
+started beside it and the Worker is given a login there, so that it answers without an account. When workerd
+dies, wrangler goes on without it and nothing answers any more, so this starts both again.
 """
 
 import json

@@ -17,7 +17,7 @@ _CREDENTIAL_STATES: dict[str, tuple[Level, str, str]] = {
     "refresh_pending": (
         "warning",
         "a token is due and not refreshed yet",
-        "ask again in a minute; then look for 'refresh failed in passing' in the log",
+        "ask again in a minute; then look for 'refresh failed temporarily' in the log",
     ),
     "missing": ("error", "no credential for Qwen", "set QWEN_CLI_AUTH or QWEN_API_KEY"),
     "expired": (
@@ -36,7 +36,7 @@ _CREDENTIAL_STATES: dict[str, tuple[Level, str, str]] = {
         "set QWEN_API_KEY and QWEN_BASE_URL",
     ),
 }
-_RESTS_REMEDY = "README, Several accounts, says why accounts rest; the log line is: account rests"
+_COOLDOWN_REMEDY = "docs/accounts.md, Cooldown, says why; the log line is: account in cooldown"
 
 
 class Answer(NamedTuple):
@@ -113,7 +113,7 @@ def ask(url: str, key: str | None) -> Answer:
 
 def _health_checks(health: dict[str, Any]) -> list[Check]:
     checks = [
-        error(f"it reports: {reason}", "see README, Configuration") for reason in health.get("reasons", [])
+        error(f"it reports: {reason}", "see docs/configuration.md") for reason in health.get("reasons", [])
     ]
     checks += [note(f"it says: {notice}") for notice in health.get("notices", [])]
     for account in health.get("accounts", []):
@@ -121,9 +121,11 @@ def _health_checks(health: dict[str, Any]) -> list[Check]:
         if credential in _CREDENTIAL_STATES:
             level, text, remedy = _CREDENTIAL_STATES[credential]
             checks.append(Check(level, f"{label}: {text}", remedy))
-        elif state == "resting":
+        elif state == "cooldown":
             reason, seconds = account["reason"], account["seconds_left"]
-            checks.append(note(f"{label}: rests for {duration(seconds)} more ({reason})", _RESTS_REMEDY))
+            checks.append(
+                note(f"{label}: in cooldown for {duration(seconds)} more ({reason})", _COOLDOWN_REMEDY)
+            )
         else:
             checks.append(ok(f"{label}: {state}"))
     return checks
@@ -138,7 +140,7 @@ def _models_checks(url: str, key: str | None) -> list[Check]:
         listed = ok(f"models listed at /v1/models: {len(models.body.get('data', []))}")
         if key is not None:
             return [listed]
-        return [listed, warning("it serves anyone, without a key", "set CLIENT_KEYS: README, Security")]
+        return [listed, warning("it serves anyone, without a key", "set CLIENT_KEYS (docs/configuration.md)")]
     if models.status == 401 and key is None:
         how = "to look further: OPENAI_API_KEY=<a client key> make doctor URL=..."
         return [ok("/v1/models wants a client key"), note("looked at without a key", how)]

@@ -52,7 +52,7 @@ class ProcessGroup:
         )
         self._reader = threading.Thread(target=self._read, args=(on_line, on_end), daemon=True)
         self._reader.start()
-        # For a program of ours that ends by an error before it stops what it started.
+        # Needed if the calling program fails before it stops what it started.
         atexit.register(self.stop)
 
     @property

@@ -1,7 +1,7 @@
 """The configuration for local runs, derived from wrangler.toml each time.
 
-wrangler.toml is written for production. The embedded runtime needs a little less and a little more; that
-difference is here, in code, so that there is never a second file to keep in step.
+wrangler.toml is written for production. The embedded runtime needs a little less and a little more; this
+module makes the difference, so that there is no second file to maintain.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Makes the output of `wrangler dev` readable: the Worker's log lines and what went wrong, no more."""
+"""Makes the output of `wrangler dev` readable: shows only the Worker's log lines and what went wrong."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The floor of the language: a Python Worker that does nothing."""
+"""The least that a Python Worker costs: it does nothing."""
 
 from typing import Any
 

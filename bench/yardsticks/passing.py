@@ -1,4 +1,4 @@
-"""What passing a request on costs in Python at least: one await, nothing looked at."""
+"""The least that passing a request on costs in Python: one await, without looking at anything."""
 
 from typing import Any
 

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
+from qwen_worker.api.anthropic_clients import speaks_anthropic
 from qwen_worker.api.context import Context
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.api.passed_headers import RATE_LIMIT_HEADERS, UPSTREAM_REQUEST_ID
@@ -47,7 +48,7 @@ DEFAULT_ALLOWED_HEADERS = "authorization, content-type, x-api-key, api-key, x-re
 
 
 class Isolate:
-    """What lives as long as the isolate: plain data that requests may share, and the gateway made of it."""
+    """What lives as long as the isolate: plain data that requests may share, and the gateway."""
 
     def __init__(self) -> None:
         self.credential_state: CredentialState = {}
@@ -56,7 +57,7 @@ class Isolate:
         self._gateway: Gateway | None = None
 
     def gateway(self, environment: Environment, sink: LogSink) -> "Gateway":
-        """The gateway for these settings. The environment is read anew only when it is another one."""
+        """The gateway for these settings. Reads the variables again only for another environment."""
         if self._gateway is None or environment is not self._environment:
             started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
             settings = Settings.from_env(environment)
@@ -109,12 +110,15 @@ class Gateway:
             await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """The cron event: keeps the logins fresh where no request does."""
+        """Serves the cron event: refreshes the logins that no request has refreshed."""
         await self._pool.keep_fresh(runtime, Log(self._sink, self._settings.log_level))
 
     async def _answer(self, context: Context, route: Route | None) -> None:
         """Calls the handler. Raises ProxyError."""
         request = context.request
+        if request.method != "POST":
+            # No handler reads it then; the next request on the connection would fail (workers-runtime).
+            await request.discard_body()
         if request.method == "OPTIONS":
             context.respond(_preflight(request, route))
             return
@@ -135,7 +139,7 @@ class Gateway:
             raise ConfigurationInvalid(f"The gateway is misconfigured: {self._fatal_problem}.")
 
     def _announce(self, log: Log, runtime: Runtime) -> None:
-        """Tells once an isolate what an operator must know about this configuration."""
+        """Logs, once in an isolate, what an operator must know about this configuration."""
         self._announced = True
         settings = self._settings
         log.info("gateway started", version=__version__, kv_bound=runtime.kv is not None)
@@ -162,7 +166,7 @@ def _presence(settings: Settings) -> dict[str, Any]:
 
 
 def _request_id(request: InboundRequest) -> str:
-    """The caller's id if it is a sane one, otherwise a fresh one."""
+    """The caller's id if it has the form of one, otherwise a new one."""
     given = request.header("x-request-id")
     if given is not None and _VALID_REQUEST_ID.fullmatch(given):
         return given
@@ -200,6 +204,8 @@ class _Reply:
         await self._request.discard_body()
         headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
         error_body = openai_error_body if self._route is None else self._route.error_body
+        if speaks_anthropic(self._request):
+            from qwen_worker.api.messages.errors import error_body
         body = error_body(error, self._request_id)
         self.respond(Response(error.status, headers, body))
 
@@ -218,7 +224,7 @@ def _preflight(request: InboundRequest, route: Route | None) -> Response:
 
 
 def _log_error(log: Log, error: ProxyError) -> None:
-    """A client's mistake is information, everything else a warning for the operator."""
+    """Logs a client's mistake as information, every other error as a warning for the operator."""
     write = log.info if error.scope == "request" and error.status < 500 else log.warning
     write(
         "request failed",
@@ -232,7 +238,7 @@ def _log_error(log: Log, error: ProxyError) -> None:
 
 
 def _where(error: Exception) -> str:
-    """File and line of the innermost frame: enough to find a bug, and nothing of any value in it."""
+    """File and line of the innermost frame: enough to find a bug, without any value of the request."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

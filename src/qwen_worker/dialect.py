@@ -1,7 +1,8 @@
-"""What differs between wire formats, and how one is translated into another: the two seams of the gateway.
+"""The two interfaces between an API and the rest of the gateway.
 
-A *dialect* renders errors and keep-alive for a client, and tells of a host that speaks it how a healthy
-stream begins and ends. A *translator* makes of what a host says, in its own dialect, what the client reads.
+A *dialect* is one wire format: how it words errors and keep-alives for a client, and how a healthy stream of
+a host begins and ends. A *translator* turns what a host sends, in the host's dialect, into what the client
+reads.
 
 Only the values exist at run time. The Protocols are for type checkers.
 """
@@ -20,7 +21,7 @@ else:
     Protocol = object
 
 Relaying = Literal["native", "repaired"]
-"""How a stream can be passed on: as its bytes are, or only after a repair."""
+"""How a stream can be passed on: byte for byte, or only after a repair."""
 
 EventError = Callable[["Event", Any], "ProxyError | None"]
 """The error in an event whose data is a JSON value; None if there is none."""
@@ -51,23 +52,23 @@ class Dialect(Protocol):
         """An error as the body of a response, JSON text."""
 
     def error_ending(self, error: ProxyError) -> bytes:
-        """An error as what ends a stream that has begun, but has told nothing yet."""
+        """Ends a stream with an error after nothing but keep-alives was sent."""
 
     def keep_alive(self) -> bytes:
         """What tells a waiting client that the stream is alive."""
 
     def is_healthy_start(self, start: bytes) -> bool:
-        """Whether a host's stream surely begins well, told without parsing it."""
+        """Whether a host's stream surely begins well. Does not parse it."""
 
     def classify_first_event(self, event: "Event", start: bytes, event_error: EventError) -> Relaying | None:
-        """How a stream that begins with `event` (its bytes so far: `start`) can be passed on; None if that
-        is told by the next event only.
+        """How a stream that begins with `event` (its bytes so far: `start`) can be passed on; None if only
+        the next event can tell.
 
         Raises the ProxyError that the host sent in its place, or UpstreamBlocked for something else.
         """
 
     def is_done(self, tail: "StreamTail") -> bool:
-        """Whether what ends a stream went through, and nothing after it."""
+        """Whether the end of a stream went through, and nothing after it."""
 
     def end_of_stream(
         self, tail: "StreamTail", failure: ProxyError | None, event_error: EventError
@@ -77,13 +78,13 @@ class Dialect(Protocol):
         """
 
     def completion_of(self, answer: Any) -> Completion | None:
-        """What a whole answer, a JSON value, tells of itself; None if it is no answer of this API."""
+        """What became of a whole answer (a JSON value); None if it is no answer of this API."""
 
 
 class Translator(Protocol):
-    """Makes of a host's answer what the client reads. One for each request.
+    """Turns a host's answer into what the client reads. Each request has its own.
 
-    The facts are complete after `end`.
+    The properties are complete after `end`.
     """
 
     @property
@@ -100,7 +101,7 @@ class Translator(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more of the host's may follow: its stream has ended, or an error has come."""
+        """Whether the host may send nothing more: its stream has ended, or an error has come."""
 
     def feed(self, data: bytes) -> bytes:
         """What to send when `data`, cut anywhere, has arrived; may be empty."""
@@ -109,4 +110,4 @@ class Translator(Protocol):
         """What ends the stream. `failure` is what ended it, None if the host did."""
 
     def whole(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """A whole answer of the host's as the client's."""
+        """The client's whole answer, made of the host's."""

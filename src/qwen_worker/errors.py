@@ -1,4 +1,4 @@
-"""The error taxonomy. How an error reads on the wire is the matter of the dialects under `api/`.
+"""The error taxonomy. The dialects under `api/` decide how an error looks on the wire.
 
 ProxyError
 ├── the client's own mistakes (scope "request", never retried)
@@ -30,6 +30,10 @@ import math
 from typing import Literal
 
 Scope = Literal["request", "account", "model"]
+
+
+CLIENT_NOT_ALLOWED = "client_not_allowed"
+"""The code of an UpstreamUnavailable: the account's plan serves other clients than this one."""
 
 
 class ProxyError(Exception):
@@ -67,6 +71,10 @@ class ProxyError(Exception):
         self.upstream_request_id = upstream_request_id
         self.account: str | None = None
         """The label of the account that it comes from, for the log."""
+        self.is_certain = True
+        """Whether a status or a code tells what it is. Otherwise it is told by words that may quote the
+        client.
+        """
         if code is not None:
             self.code = code
         if scope is not None:
@@ -79,13 +87,13 @@ class ProxyError(Exception):
     def headers(self) -> dict[str, str]:
         """The headers that belong to this error.
 
-        `x-should-retry: false` stops the retries of both OpenAI SDKs, which otherwise repeat every 409, 429
-        and 5xx.
+        `x-should-retry: false` stops the retries of OpenAI's and Anthropic's SDKs, which otherwise repeat
+        every 409, 429 and 5xx, and those of Claude Code, which repeats a 401 too.
         """
         headers: dict[str, str] = {}
         if self.retry_after_seconds is not None:
             headers["retry-after"] = str(max(1, math.ceil(self.retry_after_seconds)))
-        if not self.retryable and self.status >= 429:
+        if not self.retryable and (self.status == 401 or self.status >= 429):
             headers["x-should-retry"] = "false"
         return headers
 
@@ -175,7 +183,7 @@ class RateLimited(ProxyError):
 
 
 class QuotaExhausted(ProxyError):
-    """A quota that will not come back within the patience of a client."""
+    """A quota that is used up for longer than a client waits."""
 
     status = 429
     type = "insufficient_quota"

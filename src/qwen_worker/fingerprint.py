@@ -1,4 +1,4 @@
-"""Fingerprints of secrets: what may be remembered, compared and stored in place of them."""
+"""Fingerprints of secrets: they are remembered, compared and stored in place of the secrets."""
 
 try:
     # `hashlib` costs 18 ms to load in the embedded runtime. The standard library's own `random`, which is

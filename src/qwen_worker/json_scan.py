@@ -8,7 +8,7 @@ Texts are UTF-8 bytes decoded as Latin-1: positions count bytes, decoding and en
 ASCII (every key and value that we look at) reads as it is. A scanned string with other characters is *not* to
 be used; `decoded` reads it again.
 
-Who scans a text asks `json_text.nesting_exceeds` first, once for the whole text.
+Callers ask `json_text.nesting_exceeds` first, once for the whole text.
 """
 
 import json
@@ -63,7 +63,7 @@ _first_item = re.compile(rf"\[{_SPACE}(\])?").match
 _next_item = re.compile(rf"{_SPACE}(?:,{_SPACE}|(\]))").match
 _spaces = re.compile(_SPACE).match
 _new_tuple = tuple.__new__
-"""Makes a NamedTuple without the call of a function in Python, which is what its own constructor is."""
+"""Makes a NamedTuple faster than its constructor, which is a Python function."""
 
 
 def scan_value(text: str, position: int) -> tuple[Any, int]:
@@ -117,7 +117,7 @@ def scan_array(text: str, position: int) -> tuple[list[Any], int]:
         try:
             return _scan_value(text, position)
         except SCAN_FAILURES:
-            # Item by item it can be told what is wrong, the same way on every version of Python.
+            # Read item by item, a broken array gives the same message on every version of Python.
             pass
     return _scan_items(text, position)
 
@@ -169,11 +169,10 @@ class Items:
         return scanned
 
     def _scan_last_object(self) -> ObjectText | None:
-        """The last item, found from the end without a walk over all others; None where it is not so easy.
+        """The last item, found from the end without a walk over all others; None if it cannot be found so.
 
-        Of the texts that start with `{`, only the item itself is an object that ends where the item does: an
-        inner object ends before, and what starts within a string takes strings for what is between them, so
-        it ends within a string.
+        Tries each `{` from the end. Only the item's own `{` starts an object that ends where the item ends:
+        an inner object ends earlier, and a scan from a `{` within a string ends within a string.
         """
         text, end = self._text, self._end - 1
         if self._last_key is None or text[end - 1] != "}":
@@ -198,7 +197,7 @@ def decoded(text: str) -> Any:
 
 
 def object_text(members: list[str]) -> str:
-    """An object of members that are already spelled."""
+    """The JSON text of an object, from members that are JSON text already."""
     return "{" + ",".join(members) + "}"
 
 

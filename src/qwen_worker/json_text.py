@@ -1,4 +1,4 @@
-"""Reading JSON of whoever sent it.
+"""Reads JSON from any sender.
 
 Nothing is parsed that is nested deeper than MOST_LEVELS: the C scanner calls itself at each level, and on
 production's runtime some 3,000 levels exhaust the stack of the whole isolate; Python does not notice it in
@@ -19,7 +19,7 @@ MOST_LEVELS = 500
 
 
 def no_constant(name: str) -> None:
-    """What `json` is to call for NaN and its kin. Raises JsonTextError."""
+    """What `json` calls for NaN and Infinity. Raises JsonTextError."""
     raise JsonTextError(f"{name} is not allowed in JSON")
 
 
@@ -112,7 +112,7 @@ def _levels(text: str) -> int:
 
 
 def explained(failure: Exception) -> JsonTextError:
-    """One of SCAN_FAILURES in our words."""
+    """The JsonTextError for one of SCAN_FAILURES."""
     if isinstance(failure, JsonTextError):
         return failure
     if isinstance(failure, StopIteration):

@@ -40,7 +40,7 @@ class Log:
         return self._threshold <= 10
 
     def debug(self, event: str, **fields: Any) -> None:
-        """For following one request's story."""
+        """For following one request."""
         if self._threshold <= 10:
             self._write("debug", event, fields)
 
@@ -55,7 +55,7 @@ class Log:
             self._write("warning", event, fields)
 
     def error(self, event: str, **fields: Any) -> None:
-        """For what somebody must mend."""
+        """For what the operator must mend."""
         if self._threshold <= 40:
             self._write("error", event, fields)
 

@@ -1,26 +1,28 @@
 """The model catalogue of /v1/models, which model a request is for, and what is known of Qwen's models."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from qwen_worker.errors import NotFound
 
-if TYPE_CHECKING:
-    from typing import TypedDict
-
-    class Model(TypedDict):
-        """A model as OpenAI's API lists it. `created` is in seconds since the Unix epoch."""
-
-        id: str
-        object: str
-        created: int
-        owned_by: str
-
-
 DEFAULT_MODEL = "qwen3-coder-plus"
+ALWAYS_LISTED = ("qwen3-coder-plus", "qwen3-coder-flash")
+"""What the catalogue has whatever the hosts say."""
 DEFAULT_VISION_MODEL = "qwen3-vl-plus"
+
+DEFAULT_EMBEDDING_MODEL = "text-embedding-v4"
+
+BUILT_IN_ALIASES = {
+    "text-embedding-3-small": DEFAULT_EMBEDDING_MODEL,
+    "text-embedding-3-large": DEFAULT_EMBEDDING_MODEL,
+    "text-embedding-ada-002": DEFAULT_EMBEDDING_MODEL,
+}
+"""OpenAI's names that tools have built in, and that no host of Qwen's knows."""
+
+LONG_CONTEXT = "[1m]"
+"""What Claude Code's users add to a name for a window of a million tokens."""
 
 _PORTAL_MODELS = ("coder-model", "vision-model")
 """Names that only the OAuth portal knows: aliases of its current models."""
@@ -28,24 +30,60 @@ _PORTAL_MODELS = ("coder-model", "vision-model")
 # --- the catalogue
 
 
-def catalogue(models: Sequence[str], aliases: Mapping[str, str]) -> "list[Model]":
-    """The configured models, then the aliases, which clients that check the list must find there too."""
-    return [_listed(name) for name in dict.fromkeys((*models, *aliases))]
+Model = dict[str, Any]
+"""A model as OpenAI's API lists it: `id`, `object`, `created` (in seconds since the Unix epoch), `owned_by`,
+and beside them `context_window` and `max_output_tokens` (in tokens) where they are known.
+"""
 
 
-def find_model(name: str, models: Sequence[str], aliases: Mapping[str, str]) -> "Model":
-    """The entry of the catalogue. Raises NotFound (model_not_found)."""
-    if name not in models and name not in aliases:
+def catalogue(models: Iterable[str | Model], aliases: Mapping[str, str]) -> list[Model]:
+    """The models, by name or as their host tells of them, then the aliases, which clients that check the list
+    must find there too. What a host tells counts more than a mere name, and the first that tells.
+    """
+    found: dict[str, Model] = {}
+    told: set[str] = set()
+    for model in models:
+        if isinstance(model, str):
+            found.setdefault(model, _listed(model))
+        elif model["id"] not in told:
+            told.add(model["id"])
+            found[model["id"]] = _listed(model["id"], model)
+    for alias, model in aliases.items():
+        if "*" not in alias:
+            found.setdefault(alias, _listed(alias, known_as=model))
+    return [*found.values()]
+
+
+def find_model(name: str, listed: Iterable[Model], aliases: Mapping[str, str]) -> Model:
+    """The entry of the catalogue, which need not list an alias with a `*`. Raises NotFound
+    (model_not_found).
+    """
+    found = next((model for model in listed if model["id"] == name), None)
+    if found is not None:
+        return found
+    target = alias_target(name.removesuffix(LONG_CONTEXT), aliases)
+    if target is None:
         raise NotFound(
             "The model does not exist here. GET /v1/models lists the models.",
             code="model_not_found",
             param="model",
         )
-    return _listed(name)
+    return _listed(name, known_as=target)
 
 
-def _listed(name: str) -> "Model":
-    return {"id": name, "object": "model", "created": 1_700_000_000, "owned_by": "qwen"}
+def _listed(name: str, told: Mapping[str, Any] | None = None, *, known_as: str | None = None) -> Model:
+    entry = {"created": _CREATED, "owned_by": "qwen", **(told or {}), "id": name, "object": "model"}
+    if not isinstance(entry["created"], int):
+        entry["created"] = _CREATED
+    facts = facts_of(known_as or name)
+    if facts.input_tokens is not None:
+        entry.setdefault("context_window", facts.input_tokens)
+    if facts.output_tokens is not None:
+        entry.setdefault("max_output_tokens", facts.output_tokens)
+    return {"id": entry.pop("id"), "object": entry.pop("object"), **entry}
+
+
+_CREATED = 1_700_000_000
 
 
 # --- which model a request is for
@@ -67,13 +105,32 @@ def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str],
 
 
 def _follow(name: str, aliases: Mapping[str, str]) -> str:
-    """The end of a chain of aliases; of a circle, the name itself."""
-    model = name
-    for _ in aliases:
-        if model not in aliases:
-            break
-        model = aliases[model]
-    return name if model in aliases else model
+    """Follows a chain of aliases to its end. In a circle it returns the name itself."""
+    model = name.removesuffix(LONG_CONTEXT) if name not in aliases else name
+    for _ in range(len(aliases) + len(BUILT_IN_ALIASES) + 1):
+        target = alias_target(model, aliases)
+        if target is None or target == model:
+            return model
+        model = target
+    return name
+
+
+def alias_target(name: str, aliases: Mapping[str, str]) -> str | None:
+    """The model that an alias stands for; None if the name is no alias.
+
+    An alias with a `*` stands for every name that begins and ends as it does. An exact alias counts above
+    all, then the longest.
+    """
+    found = aliases.get(name) or BUILT_IN_ALIASES.get(name)
+    if found is not None:
+        return found
+    pattern = max((alias for alias in aliases if _matches(name, alias)), key=len, default=None)
+    return None if pattern is None else aliases[pattern]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    start, star, end = pattern.partition("*")
+    return bool(star) and len(name) >= len(start) + len(end) and name.startswith(start) and name.endswith(end)
 
 
 # --- what is known of a model
@@ -125,6 +182,7 @@ _KNOWN: tuple[tuple[str, ModelFacts], ...] = (
     (r"qwen3-coder-.*", ModelFacts(thinking="never", sees_images=False)),
     (r"qwen3-max", ModelFacts(258_048, 65_536, "on request", sees_images=False)),
     (r"qwen3-vl-plus", ModelFacts(262_144, 32_768, "on request", sees_images=True)),
+    (r"text-embedding-v[34]", ModelFacts(8_192)),
     (r"coder-model", ModelFacts(1_000_000, 65_536, "on request", sees_images=True)),
     (r"vision-model", ModelFacts(sees_images=True)),
     (r"(qvq|qwen3-vl-.*-thinking).*", ModelFacts(thinking="always", sees_images=True)),

@@ -1,8 +1,8 @@
 """Everything that is imported only where it is needed, imported at once: for runtimes with a memory snapshot.
 
-Where each start compiles the source, what a request does not need is better not loaded. Cloudflare takes a
-snapshot of the memory after the imports of a deployment instead: there a module costs a start nothing if it
-is loaded by then, and CPU time of a request's small allowance if it is not.
+A runtime that compiles the source at each start should load only what a request needs. Cloudflare takes a
+snapshot of the memory after the imports of a deployment instead: a module in the snapshot costs a start
+nothing, and a module that is loaded later costs a request some of its little CPU time.
 """
 
 # ruff: noqa: F401
@@ -10,18 +10,24 @@ is loaded by then, and CPU time of a request's small allowance if it is not.
 import qwen_worker.accounts.cooldown_record
 import qwen_worker.accounts.failover
 import qwen_worker.accounts.health
+import qwen_worker.accounts.model_lists
 import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
 import qwen_worker.api.chat.stream_start
+import qwen_worker.api.completions.handler
 import qwen_worker.api.content_encoding
+import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
 import qwen_worker.api.messages.errors
 import qwen_worker.api.messages.handler
+import qwen_worker.api.messages.models
 import qwen_worker.api.messages.native
 import qwen_worker.api.responses.handler
 import qwen_worker.api.responses.native
+import qwen_worker.api.responses.native_end
+import qwen_worker.api.responses.posted_to_chat
 import qwen_worker.config.aliases
 import qwen_worker.config.base_url
 import qwen_worker.config.descriptions
@@ -38,6 +44,7 @@ import qwen_worker.sse
 import qwen_worker.streams.translated
 import qwen_worker.upstream.bridged_chat
 import qwen_worker.upstream.errors
+import qwen_worker.upstream.host_models
 import qwen_worker.upstream.redaction
 import qwen_worker.upstream.rules.common
 import qwen_worker.upstream.rules.dashscope

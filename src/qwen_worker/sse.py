@@ -1,7 +1,7 @@
 """Server-sent events by the specification (https://html.spec.whatwg.org/multipage/server-sent-events.html).
 
-Used where a stream must be understood event by event: to judge how it begins when that is unusual, and to
-rewrite it. A healthy stream is relayed without being parsed.
+Used where a stream must be understood event by event: to examine an unusual beginning, and to translate it. A
+healthy stream is relayed without being parsed.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Event(NamedTuple):
 
 
 class EventParser:
-    """Bytes in, events out, whatever the pieces in which the bytes arrive.
+    """Turns bytes, cut anywhere, into events.
 
     An event is returned as soon as the blank line after it has begun; what is not ended by one is no event.
     """
@@ -69,7 +69,8 @@ class EventParser:
             whole, blank_line, data = data.rpartition(b"\n\n")
             if blank_line:
                 events += self._blocks(whole.decode("utf-8", "replace"))
-        # Of bytes (unlike of text) these are exactly the specification's line ends: CR, LF and CRLF.
+        # `splitlines` of bytes, unlike that of text, splits at the specification's line ends only: CR, LF and
+        # CRLF.
         lines = data.splitlines()
         if data and not data.endswith((b"\r", b"\n")):
             self._pieces.append(lines.pop())

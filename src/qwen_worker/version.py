@@ -1,3 +1,3 @@
-"""The one source of the version: pyproject.toml, /health and the User-Agent of the docs read it here."""
+"""The version, which is written only here: pyproject.toml, the log and /health read it."""
 
-__version__ = "1.0.0"
+__version__ = "1.1.0"

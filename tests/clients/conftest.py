@@ -6,13 +6,14 @@ over this folder.
 
 import importlib.util
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartWorker, oauth_variables, simulator, start_worker
+from tests.worker.harness.messages_gateway import WAYS, Gateway, gateways
 from tests.worker.harness.runtime import Worker, start_quick_worker
 
 __all__ = ["CLIENT_KEY", "StartWorker", "simulator", "start_worker"]
@@ -21,7 +22,7 @@ collect_ignore_glob = [] if importlib.util.find_spec("langchain_tests") else ["t
 
 
 FORGIVEN = (ResourceWarning, DeprecationWarning, pytest.PytestUnraisableExceptionWarning)
-"""What clients may do and we may not: LangChain and LiteLLM leave connections open."""
+"""Warnings that only clients may cause: LangChain and LiteLLM leave connections open."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -31,7 +32,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Lets them pass in the last collection of garbage, for which the line above comes too late."""
+    """Lets them pass in the last collection of garbage too, which comes after those filters."""
     for category in FORGIVEN:
         warnings.simplefilter("ignore", category)
 
@@ -52,6 +53,19 @@ def open_worker(simulator: QwenSimulator) -> Iterator[Worker]:
     running = start_quick_worker(variables)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway_of(simulator: QwenSimulator) -> Iterator[Callable[[str], Gateway]]:
+    """The Worker whose account is asked for Messages in one way; started when it is first needed."""
+    with gateways(simulator) as start:
+        yield start
+
+
+@pytest.fixture(params=WAYS)
+def gateway(request: pytest.FixtureRequest, gateway_of: Callable[[str], Gateway]) -> Gateway:
+    """Each of these Workers in turn."""
+    return gateway_of(request.param)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Installs the clients into .venv-clients and tests/clients/node, as `make test-clients` does first.
+"""Installs the clients into .venv-clients and folders of tests/clients, as `make test-clients` does first.
 
 As tools/setup_environment.py it runs on the system's Python, with nothing but the standard library.
 """
@@ -24,14 +24,16 @@ CLIENTS = ROOT / "tests" / "clients"
 REQUIREMENTS = CLIENTS / "requirements.txt"
 REQUIREMENTS_ALONE = CLIENTS / "requirements-alone.txt"
 """Packages that are installed without their dependencies."""
-NODE_PROJECT = CLIENTS / "node"
+NODE_PROJECTS = (CLIENTS / "node", CLIENTS / "codex", CLIENTS / "node_anthropic")
+"""Codex, 424 MB of it, is in a project of its own."""
 
 
 def main() -> None:
     """Installs what has changed since the last time."""
     with setup_lock():
         install_python_clients()
-        install_node_packages(NODE_PROJECT)
+        for project in NODE_PROJECTS:
+            install_node_packages(project)
 
 
 def install_python_clients() -> None:

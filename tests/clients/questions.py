@@ -8,7 +8,7 @@ from openai.types.shared_params import FunctionDefinition
 MODEL = "qwen3-coder-plus"
 
 ATTEMPTS = 3
-"""How often the gateway sends a request before its client hears of a fault in passing."""
+"""How often the gateway sends a request before its client is told of a temporary fault."""
 
 DELTAS = ["Hello", ",", " ha", " ha", " ha", ": ", "你好", " 🙂"]
 TEXT = "".join(DELTAS)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.clients.node_clients import NODE_PROJECT
+from tests.clients.node_clients import ANTHROPIC_PROJECT, NODE_PROJECT
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.runtime import Worker
 from tools.repository import ROOT
@@ -41,7 +41,7 @@ def snippets(path: Path) -> list[Snippet]:
     found = []
     for block in _BLOCK.finditer(text):
         heading = _HEADING.findall(text[: block.start()])[-1]
-        if block[1] in COMMANDS and f"{DOCUMENTED_URL}/v1" in block[2]:
+        if block[1] in COMMANDS and DOCUMENTED_URL in block[2]:
             found.append(Snippet(heading, block[1], block[2]))
     return found
 
@@ -50,7 +50,7 @@ CLIENTS_SNIPPETS = snippets(ROOT / "docs" / "clients.md")
 
 
 def test_there_are_snippets_to_test() -> None:
-    assert len(CLIENTS_SNIPPETS) >= 9
+    assert len(CLIENTS_SNIPPETS) >= 14
 
 
 @pytest.mark.parametrize("snippet", CLIENTS_SNIPPETS, ids=lambda snippet: snippet.heading)
@@ -64,7 +64,7 @@ def assert_answers(snippet: Snippet, worker: Worker, directory: Path) -> None:
     result = subprocess.run(
         COMMANDS[snippet.language],
         input=code,
-        cwd=NODE_PROJECT,
+        cwd=ANTHROPIC_PROJECT if "anthropic" in code else NODE_PROJECT,
         env={
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(directory),

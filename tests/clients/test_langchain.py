@@ -1,7 +1,7 @@
 """LangChain: its standard integration tests for chat models, with ChatOpenAI pointed at the Worker.
 
-They are made for real models. What a model would have to understand, the simulated Qwen is told beforehand
-(ANSWERS).
+They are made for real models. Where a model would have to understand the question, the simulated Qwen is told
+its answer before (ANSWERS).
 """
 
 import base64

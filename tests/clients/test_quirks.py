@@ -1,4 +1,4 @@
-"""What Qwen's streams have that OpenAI's do not, and which client minds.
+"""What Qwen's streams have that OpenAI's do not, and which clients it breaks.
 
 The quirks marked as DashScope's are in recordings of its streams; they must not disturb any client. Others
 were seen at some host of Qwen's models, or are suspected; each client that fails because of one is named
@@ -91,7 +91,7 @@ def without_finish_reasons() -> list[Json]:
 
 
 def with_empty_function() -> list[Json]:
-    """A stream of CALLS with a fragment that says nothing at the end of each."""
+    """A stream of CALLS, each with an empty fragment at its end."""
     chunks = call_stream(id="", type="function")
     empty = [call_chunk(index, id="", type="function", function={}) for index in range(2)]
     return [*chunks[:4], empty[0], *chunks[4:7], empty[1], chunks[7]]

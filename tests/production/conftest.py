@@ -66,7 +66,7 @@ def running_worker(
 
 @pytest.fixture
 def worker(running_worker: PyodideWorker) -> Iterator[PyodideWorker]:
-    """The Worker; the test must not make anything in it fail unseen."""
+    """The Worker. The test fails if something in the Worker fails that a client does not see."""
     before = _hidden_failures(running_worker)
     yield running_worker
     assert _hidden_failures(running_worker)[len(before) :] == []
@@ -92,6 +92,6 @@ def renew(worker: PyodideWorker, simulator: QwenSimulator) -> Renew:
 
 
 def _hidden_failures(worker: PyodideWorker) -> list[object]:
-    """What a client may not see: failed work under waitUntil, rejected promises, errors of our own."""
+    """What a client cannot see: failed work under waitUntil, rejected promises, errors of our own."""
     failed = [outcome for outcome in worker.background() if outcome != "done"]
     return [*failed, *worker.unhandled(), *worker.log.events("unexpected error")]

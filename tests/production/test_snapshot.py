@@ -1,4 +1,4 @@
-"""What a deployment's memory snapshot refuses; that it takes the Worker, every other test here shows."""
+"""What a deployment's memory snapshot refuses. Every other test here shows that it takes the Worker."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def start(runtime: PyodideRuntime, modules: Path, directory: Path, statement: st
 
 @pytest.fixture(scope="module")
 def newest() -> PyodideRuntime:
-    """The rules are one Pyodide's as the other's: each start takes seconds, so one of them will do."""
+    """Both Pyodides have the same rules and each start takes seconds, so one of them is enough."""
     return RUNTIMES[-1]
 
 

@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: runs the simulation and prints what came of it; `--seed N` replays one."""
+"""`python -m tests.simulation`: runs the simulation and prints its results; `--seed N` replays one."""
 
 from __future__ import annotations
 

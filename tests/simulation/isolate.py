@@ -46,8 +46,8 @@ class ServingIsolate(Isolate):
     async def end(self) -> None:
         """Eviction: what is in the background ends first, but for 30 s at most.
 
-        Where KV has storms this waits longer, until KV has the isolate's tokens: a token that is in memory
-        alone goes with the isolate, and no code can do anything about it.
+        In scenarios where KV fails for minutes this waits longer, until KV has the isolate's tokens: a token
+        that is only in memory is lost with the isolate, and no code can prevent that.
         """
         grace_seconds = 300 if self._world.scenario.kv_storms else 30
         await self.background.settle(grace_seconds)

@@ -1,4 +1,4 @@
-"""What is varied in a simulated month, and what came of it."""
+"""What is varied in a simulated month, and the results."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Scenario:
 
 @dataclass
 class Report:
-    """What came of it."""
+    """The results of a simulated month."""
 
     seed: int
     scenario: Scenario
@@ -71,7 +71,7 @@ class Report:
 
     @property
     def problems(self) -> list[str]:
-        """What must never be."""
+        """Results that must never occur."""
         problems = []
         if self.dead_at_the_end:
             problems.append(f"bricked: no isolate gets a working token any more of {self.dead_at_the_end}")
@@ -83,8 +83,8 @@ class Report:
             problems.append(f"spent tokens without a successor in KV: {self.broken_trails[:3]}")
         if self.unsaved_in_truth:
             problems.append(f"said to be saved, but not in KV: {self.unsaved_in_truth[:3]}")
-        # In a storm one place repeats its write while another's newer one is not visible there: KV cannot do
-        # better, and the successors lead on from the older token.
+        # While KV fails, one place may repeat its write and not see another place's newer one. KV cannot do
+        # better, and the successors lead from the older token to the newer one.
         if self.setbacks and not self.scenario.kv_storms:
             problems.append(f"KV's record deleted or replaced by an older token: {self.setbacks[:3]}")
         if self.longest_dark_seconds > self.scenario.endpoint_outage + 300:

@@ -32,7 +32,7 @@ SCENARIOS = {
 
 
 def small(name: str) -> Scenario:
-    """The scenario with fewer isolates at a time; thousands live and die in its 30 days."""
+    """The scenario with fewer isolates at a time. In its 30 days thousands of isolates start and end."""
     scenario = SCENARIOS[name]
     if scenario.isolates <= 60:
         return scenario

@@ -76,7 +76,7 @@ def test_the_same_seed_gives_the_same_month() -> None:
 
 
 async def delete_on_400(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> None:
-    """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
+    """What the predecessor did: it took a refused refresh token for the stored one and deleted that."""
     namespace = cast(MemoryKV, job.runtime.kv).namespace
     for key in list(namespace.history):
         namespace.commit(key, None, asyncio.get_running_loop().time())

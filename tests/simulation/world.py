@@ -1,4 +1,4 @@
-"""The world of a simulation: the clock, Qwen, KV, the operator, and the count of it all."""
+"""The world of a simulation: the clock, Qwen, KV, the operator, and the counts."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ class World:
         self.env = {"QWEN_CLI_AUTH": json.dumps(secret)}
 
     async def _settle(self) -> None:
-        """When all is calm: does a fresh isolate get working tokens, and was every rotated token kept?"""
+        """When nothing fails: does a fresh isolate get working tokens, and is every new token kept?"""
         self._qwen_faults.down_until = self._kv_chance.down_until = 0.0
         self._qwen_faults.fault_share = self._qwen_faults.hang_share = self._kv_chance.error_share = 0.0
         while self._taken_out:
@@ -209,7 +209,7 @@ class World:
         self.counts.update(self.namespace.counts)
 
     def _take_stock(self) -> None:
-        """What has become of the tokens that were issued, and of the records."""
+        """Counts what has become of the issued tokens and of the records."""
         kept = " ".join(self.namespace.every_value())
         self.report.lost_tokens = [
             refresh

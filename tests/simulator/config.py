@@ -25,4 +25,5 @@ class SimulatorConfig:
     device_code_lifetime_seconds: float = 900.0
     device_poll_interval_seconds: float = 0.0
     chunk_delay_ms: float = 0.0
+    models: tuple[str, ...] = ("qwen3-coder-plus", "qwen3.7-plus", "text-embedding-v4")
     clock: Callable[[], float] = time.time

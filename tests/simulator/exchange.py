@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from tests.simulator.json_types import JsonObject, JsonValue, compact
 from tests.simulator.recording import ReceivedRequest, Recorder
 from tests.simulator.wire import BodyWriter, break_off, forever, pause
 
+_MISUSE_STATUS: Final = 418
 _JSON: Final = "application/json"
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -43,11 +45,19 @@ class Exchange:
             document, content_type = self._error_document(body, fault.reset_in_seconds), _JSON
         return await self.send_document(status, fault.content_type or content_type, document, fault)
 
+    async def send_misuse(self, error: Exception) -> web.StreamResponse:
+        """Answer a fault that is not understood: with a status that Qwen never answers."""
+        misuse: JsonObject = {"message": f"simulate: {error}", "code": "simulator_misuse"}
+        return await self.send_json(_MISUSE_STATUS, {"error": misuse})
+
     async def send_document(
         self, status: int, content_type: str, document: bytes, fault: Fault = HEALTHY
     ) -> web.StreamResponse:
         """Answer with a document, or with the part of it that comes before the fault's place to break off."""
-        response = self.response(status, {"Content-Type": content_type, **fault.headers})
+        encoding = self.encoding(fault)
+        response = self.response(status, {"Content-Type": content_type, **encoding, **fault.headers})
+        if encoding and fault.gzip != "broken":
+            document = gzip.compress(document)
         response.content_length = len(document)
         await response.prepare(self.request)
         writer = self.writer(response, fault)
@@ -71,10 +81,22 @@ class Exchange:
             status=status, headers={"x-request-id": request_id, "request_id": request_id, **headers}
         )
 
-    def writer(self, response: web.StreamResponse, fault: Fault) -> BodyWriter:
+    def encoding(self, fault: Fault) -> dict[str, str]:
+        """Return the header that says that the body is compressed, or nothing."""
+        accepted = "gzip" in self.request.headers.get("Accept-Encoding", "")
+        is_compressed = fault.gzip == "always" or (fault.gzip is not None and accepted)
+        return {"Content-Encoding": "gzip"} if is_compressed else {}
+
+    def writer(
+        self, response: web.StreamResponse, fault: Fault, *, is_compressed: bool = False
+    ) -> BodyWriter:
         """Return what writes the response's body as the fault wants it cut."""
         return BodyWriter(
-            response, self.record, split_bytes=fault.split_bytes, write_delay_ms=fault.write_delay_ms
+            response,
+            self.record,
+            split_bytes=fault.split_bytes,
+            write_delay_ms=fault.write_delay_ms,
+            is_compressed=is_compressed,
         )
 
     async def break_off(self, *, reset: bool) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Faults that a test queues for later requests, such as token requests, which cannot carry `simulate`."""
+"""Faults that a test prepares for later requests, which cannot carry `simulate` themselves."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
-from tests.simulator.faults import Fault
+from tests.simulator.faults import Fault, Simulation
 from tests.simulator.json_types import JsonValue
 
-Endpoint = Literal["chat", "token", "device_code", "other"]
+Endpoint = Literal[
+    "chat", "responses", "messages", "count_tokens", "embeddings", "models", "token", "device_code", "other"
+]
 
 
 @dataclass(slots=True)
@@ -22,10 +24,13 @@ class _QueuedFault:
 
 
 class FaultQueue:
-    """The queued faults of one simulator, first in, first used. Safe to fill from another thread."""
+    """The prepared faults of one simulator; those queued first are used first. Safe to fill from another
+    thread.
+    """
 
     def __init__(self) -> None:
         self._queued: list[_QueuedFault] = []
+        self._plans: dict[str, Simulation] = {}
         self._lock = threading.Lock()
 
     def add(
@@ -44,6 +49,20 @@ class FaultQueue:
         entry = _QueuedFault(Fault.model_validate(fault), endpoint, times, credential)
         with self._lock:
             self._queued.append(entry)
+
+    def plan(self, key: str, simulation: JsonValue) -> None:
+        """Say beforehand what `simulate` would say in each request whose x-request-id is `key`.
+
+        The gateway passes that header on whatever becomes of the body. Raises pydantic's ValidationError.
+        """
+        planned = Simulation.model_validate(simulation)
+        with self._lock:
+            self._plans[key] = planned
+
+    def planned(self, key: str) -> Simulation | None:
+        """Return what was planned for a request."""
+        with self._lock:
+            return self._plans.get(key)
 
     def take(self, endpoint: Endpoint, credentials: Collection[str]) -> Fault | None:
         """Return the fault for a request, if one is queued, and count its use.

@@ -107,6 +107,7 @@ class Fault(Description):
     comment_every: Count = 0
     split_bytes: Count | None = None
     write_delay_ms: Amount = 0.0
+    gzip: Literal["if_accepted", "always", "broken"] | None = None
 
     omit: Texts = ()
     extra: dict[str, Any] = {}

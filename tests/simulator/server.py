@@ -14,20 +14,25 @@ from aiohttp import web
 
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
+from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
+from tests.simulator.messages_endpoint import MessagesEndpoint
+from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
+from tests.simulator.responses_endpoint import ResponsesEndpoint
 
 _LARGEST_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
+_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens", "embeddings")
 _OAUTH_ENDPOINTS: Final = ("token", "device_code")
 
 
 class QwenSimulator:
-    """Plays chat.qwen.ai and Qwen's chat completions API on one port.
+    """Plays chat.qwen.ai, and Qwen's chat completions, Responses and Messages APIs, on one port.
 
     Use as an asynchronous context manager, or through `run_in_thread`. `oauth` holds the logins, `faults`
     the queued faults, `recorder` what was received.
@@ -40,6 +45,10 @@ class QwenSimulator:
         self.recorder = Recorder()
         self.port = 0
         self._chat = ChatEndpoint(self.config, self.oauth, self.faults)
+        self._embeddings = EmbeddingsEndpoint(self.config, self.faults)
+        self._models = ModelsEndpoint(self.config, self.faults)
+        self._responses = ResponsesEndpoint(self.config, self.oauth, self.faults)
+        self._messages = MessagesEndpoint(self.config, self.oauth, self.faults)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
@@ -118,7 +127,7 @@ class QwenSimulator:
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         raw_body = await request.read()
         endpoint = _endpoint(request)
-        body = _parsed_json(raw_body) if endpoint == "chat" else None
+        body = _parsed_json(raw_body) if endpoint in _API_ENDPOINTS else None
         record = self._received(request, endpoint, raw_body, body)
         self.recorder.add(record)
         task = asyncio.current_task()
@@ -158,6 +167,14 @@ class QwenSimulator:
         endpoint = exchange.record.endpoint
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
+        if endpoint == "embeddings":
+            return await self._embeddings.answer(exchange, body)
+        if endpoint == "models":
+            return await self._models.answer(exchange)
+        if endpoint == "responses":
+            return await self._responses.answer(exchange, body)
+        if endpoint in ("messages", "count_tokens"):
+            return await self._messages.answer(exchange, body)
         if endpoint in _OAUTH_ENDPOINTS:
             return await self._oauth.answer(exchange)
         return await exchange.send_json(404, {"error": {"message": "Not found", "code": "not_found"}})
@@ -167,6 +184,16 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/models") and request.method == "GET":
+        return "models"
+    if path.endswith("/embeddings") and request.method == "POST":
+        return "embeddings"
+    if path.endswith("/responses") and request.method == "POST":
+        return "responses"
+    if path.endswith("/messages") and request.method == "POST":
+        return "messages"
+    if path.endswith("/messages/count_tokens") and request.method == "POST":
+        return "count_tokens"
     if path.endswith("/api/v1/oauth2/token"):
         return "token"
     if path.endswith("/api/v1/oauth2/device/code"):

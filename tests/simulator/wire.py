@@ -6,6 +6,7 @@ import asyncio
 import socket
 import struct
 import time
+import zlib
 
 from aiohttp import web
 
@@ -29,7 +30,8 @@ class BodyWriter:
     """Writes a response's body, each write one HTTP chunk.
 
     With `split_bytes`, every write has exactly that many bytes whatever the events' borders; the rest is
-    written by `flush`. `write_delay_ms` separates the writes, so that they arrive apart.
+    written by `flush`. `write_delay_ms` separates the writes, so that they arrive apart. With `is_compressed`
+    each write is a piece of one gzip body, which `end` ends.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class BodyWriter:
         *,
         split_bytes: int | None = None,
         write_delay_ms: float = 0.0,
+        is_compressed: bool = False,
     ) -> None:
         self._response = response
         self._record = record
         self._split_bytes = split_bytes
         self._write_delay_ms = write_delay_ms
         self._held = b""
+        self._gzip = zlib.compressobj(wbits=31) if is_compressed else None
 
     async def write(self, data: bytes) -> None:
         """Write `data`, or as much of it as makes full writes."""
@@ -62,9 +66,16 @@ class BodyWriter:
             piece, self._held = self._held, b""
             await self._send(piece)
 
+    async def end(self) -> None:
+        """Write what ends a compressed body."""
+        if self._gzip is not None:
+            await self._response.write(self._gzip.flush())
+
     async def _send(self, data: bytes) -> None:
         if self._record.first_byte_at is None:
             self._record.first_byte_at = time.monotonic()
+        if self._gzip is not None:
+            data = self._gzip.compress(data) + self._gzip.flush(zlib.Z_SYNC_FLUSH)
         await self._response.write(data)
         if self._split_bytes:
             await asyncio.sleep(self._write_delay_ms / 1000)

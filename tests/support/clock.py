@@ -81,7 +81,9 @@ class VirtualClock:
 
 
 async def pass_time(seconds: float) -> None:
-    """What a fake takes for its work: in a `virtual` test so long, on an ordinary loop a turn of the loop."""
+    """The time that a fake takes for its work: `seconds` in a `virtual` test, one turn of the loop on an
+    ordinary loop.
+    """
     virtual = isinstance(asyncio.get_running_loop(), VirtualTimeLoop)
     await asyncio.sleep(seconds if virtual else 0)
 

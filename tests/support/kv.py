@@ -21,9 +21,9 @@ Staleness = Literal["none", "cached", "worst"]
 """How reads are stale.
 
 "cached": every place keeps what it has read, a miss too, for 60 s, and sees its own writes; what a place has
-not read within that time comes from the central store. This is what Cloudflare describes.
-"worst": every single read shows the state of some moment of the last 60 s, the place's own writes included;
-two reads in a row may go back in time. Worse than the real thing.
+not read within that time comes from the central store. This is what Cloudflare describes. "worst": every
+single read shows the state of some moment of the last 60 s, the place's own writes included; two reads in a
+row may go back in time. The real KV is never this stale.
 """
 
 

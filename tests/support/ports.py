@@ -30,9 +30,13 @@ class ScriptedResponse:
         status: int = 200,
         body: str | bytes | dict[str, Any] = "",
         headers: dict[str, str] | None = None,
+        then: tuple[bytes | float | Exception, ...] = (),
     ) -> None:
         self.status = status
         self.cancelled = False
+        self.has_timeout = True
+        self.then = then
+        """What comes after the body, of one that is too long to be read at once."""
         if isinstance(body, dict):
             self._headers = {"content-type": "application/json", **(headers or {})}
             self.data = json.dumps(body).encode()
@@ -47,7 +51,9 @@ class ScriptedResponse:
         return self.data[:limit_bytes].decode("utf-8", "replace")
 
     async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
-        return self.data, None
+        if len(self.data) <= limit_bytes:
+            return self.data, None
+        return self.data[: limit_bytes + 1], ScriptedBody(self.data[limit_bytes + 1 :], *self.then)
 
     def end_timeout(self) -> None:
         self.has_timeout = False
@@ -96,7 +102,7 @@ class ScriptedRequest:
         body: bytes | str | dict[str, Any] = b"",
     ) -> None:
         self.method = method
-        self.path = path
+        self.path, _, self.query = path.partition("?")
         self._headers = {name.lower(): value for name, value in (headers or {}).items()}
         if isinstance(body, dict):
             body = json.dumps(body)

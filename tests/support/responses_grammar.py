@@ -1,4 +1,4 @@
-"""A strict reader of the Responses API's streams: what an honest client may count on, event by event.
+"""A strict reader of the Responses API's streams: what a client may rely on, event by event.
 
 `read_stream` raises AssertionError at the first event that should not be there.
 """

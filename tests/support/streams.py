@@ -1,6 +1,7 @@
 """Streams in plain Python: a body that a test writes, and a pipe whose output a test reads."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -11,13 +12,13 @@ class ScriptedBody:
     """A body of Qwen's: bytes that arrive one by one, pauses, and an exception if it breaks."""
 
     def __init__(self, *script: bytes | float | Exception) -> None:
-        self._script = list(script)
+        self._script = deque(script)
         self._cancelled = asyncio.Event()
 
     async def read(self) -> bytes | None:
         """The next piece; a number in the script is a pause in seconds."""
         while self._script:
-            step = self._script.pop(0)
+            step = self._script.popleft()
             if self._cancelled.is_set():
                 raise StreamBroken
             if isinstance(step, bytes):
@@ -128,7 +129,7 @@ class MemoryPipe:
     async def _translate_rest(
         self, source: BodyReader, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> None:
-        """As the real one: the next text at once, the rest gathered."""
+        """As the real one: sends the next text at once, and collects what follows."""
         while not is_over():
             piece = await source.read()
             if piece is None:
@@ -206,7 +207,7 @@ class MemoryPipe:
         return bytes(self._output)
 
     async def _change(self) -> None:
-        # An Event of each waiter's own: one that is cleared by another would be missed.
+        # Each waiter has an Event of its own: it would miss one that another waiter clears.
         changed = asyncio.Event()
         self._waiting.append(changed)
         await changed.wait()

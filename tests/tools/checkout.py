@@ -1,6 +1,6 @@
-"""A copy of this repository's tools on a machine whose uv, node, npm and wrangler are played.
+"""A copy of this repository's tools on a machine with fake programs in place of uv, node, npm and wrangler.
 
-The players write down how they are called, and answer as a test tells them to. Nothing leaves the machine.
+The fakes write down how they are called, and answer as a test tells them to. Nothing leaves the machine.
 """
 
 import json
@@ -48,7 +48,7 @@ class Call(NamedTuple):
 
 
 class Checkout:
-    """The copy, in `directory`; `path` holds the players.
+    """The copy, in `directory`; `path` holds the fakes.
 
     Take programs away with `remove`, age them with `versions`.
     """
@@ -87,12 +87,12 @@ class Checkout:
     def run(
         self, module: str, *arguments: str, variables: Mapping[str, str] | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Runs one of the tools with nothing on the PATH but the players."""
+        """Runs one of the tools with nothing on the PATH but the fakes."""
         command = [sys.executable, "-m", module, *arguments]
         return self._run(command, {"PATH": str(self.path), "PYTHONPATH": "src", **(variables or {})})
 
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs make, with the players before everything else on the PATH."""
+        """Runs make, with the fakes before everything else on the PATH."""
         path = f"{self.path}{os.pathsep}{os.environ['PATH']}"
         return self._run(["make", f"PYTHON={sys.executable}", *arguments], {"PATH": path})
 

@@ -40,7 +40,7 @@ class Examination(NamedTuple):
 
 
 class Machine:
-    """A machine with a checkout on it, and nothing but the players on its PATH."""
+    """A machine with a checkout on it, and nothing but the fakes on its PATH."""
 
     def __init__(
         self, checkout: Checkout, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -114,7 +114,7 @@ def login(**changes: Any) -> str:
     members = {
         "access_token": "access-token-1",
         "refresh_token": "refresh-token-1",
-        "expiry_date": int((time.time() + 3 * 3600 - 1) * 1000),
+        "expiry_date": int((time.time() + 60 * 3600 - 1) * 1000),
         **changes,
     }
     return json.dumps(members)
@@ -155,7 +155,7 @@ def test_good_configuration_is_recognised(machine: Machine) -> None:
 
     assert examination.exit_code == 0, examination.text
     assert examination.of_level("warning") == []
-    assert any("access token valid for 2 h 59 min" in text for text in examination.of_level("ok"))
+    assert any("access token valid for 2 days 11 h" in text for text in examination.of_level("ok"))
     assert "CLIENT_KEYS: 2 client keys" in examination.text
 
 
@@ -237,7 +237,7 @@ def test_a_login_is_read_however_it_is_quoted_and_saved(text: str, encoding: str
     examination = machine.examine()
 
     assert examination.exit_code == 0, examination.text
-    assert any("access token valid for 2 h 59 min" in found for found in examination.of_level("ok"))
+    assert any("access token valid for 2 days 11 h" in found for found in examination.of_level("ok"))
 
 
 def test_the_login_of_the_cli_is_looked_at(machine: Machine) -> None:
@@ -249,7 +249,7 @@ def test_the_login_of_the_cli_is_looked_at(machine: Machine) -> None:
         json.dumps({"qwen": json.loads(login())}).encode(),
     ):
         file.write_bytes(content)
-        assert "login: access token valid for 2 h 59 min" in machine.examine().text
+        assert "login: access token valid for 2 days 11 h" in machine.examine().text
 
     file.write_text("{}")
     assert "access_token: expected a non-empty string" in machine.examine().text
@@ -285,7 +285,7 @@ def test_a_healthy_gateway_is_recognised(machine: Machine, start_gateway: StartG
                 **HEALTHY,
                 "accounts": [
                     *ACCOUNTS,
-                    {"label": "b", "state": "resting", "credentials": {"state": "rejected"}},
+                    {"label": "b", "state": "cooldown", "credentials": {"state": "rejected"}},
                 ],
             },
             "b: Qwen refuses",
@@ -317,15 +317,15 @@ def test_what_a_gateway_says_of_its_variables_is_passed_on(
     assert "it says: UPSTREAM_ATTEMPTS: no longer used" in examination.of_level("note")
 
 
-def test_an_account_that_rests_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
-    resting = {"label": "b", "state": "resting", "reason": "quota", "seconds_left": 720}
-    accounts = [*ACCOUNTS, {**resting, "credentials": {"state": "ready"}}]
+def test_an_account_in_cooldown_is_no_error(machine: Machine, start_gateway: StartGateway) -> None:
+    cooldown = {"label": "b", "state": "cooldown", "reason": "quota", "seconds_left": 720}
+    accounts = [*ACCOUNTS, {**cooldown, "credentials": {"state": "ready"}}]
     url = start_gateway({"/health": (200, {**HEALTHY, "accounts": accounts}), "/v1/models": (200, MODELS)})
 
     examination = machine.examine(url)
 
     assert examination.exit_code == 0, examination.text
-    assert "b: rests for 12 min more (quota)" in examination.of_level("note")
+    assert "b: in cooldown for 12 min more (quota)" in examination.of_level("note")
 
 
 def test_several_accounts_are_looked_at_one_by_one(machine: Machine) -> None:

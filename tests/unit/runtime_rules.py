@@ -1,8 +1,8 @@
 """What the Worker's source must not do, because a runtime or a deployment breaks on it.
 
 Each rule is a function from a parsed module to the places that break it; `check` runs them all. They see the
-text of one module: what a helper does that is called at import, only tests/production sees. Which modules and
-names are banned altogether, ruff and import-linter know (pyproject.toml).
+text of one module: what a helper does that is called at import, only tests/production sees. pyproject.toml
+lists the modules and names that ruff and import-linter ban everywhere.
 """
 
 import ast

@@ -52,6 +52,8 @@ async def test_models_answer_under_every_spelling_of_their_path(path: str) -> No
         "object": "model",
         "created": 1_700_000_000,
         "owned_by": "qwen",
+        "context_window": 997_952,
+        "max_output_tokens": 65_536,
     } in body["data"]
 
 
@@ -203,6 +205,37 @@ async def test_a_body_over_the_limit_is_a_413() -> None:
     response = await setup("POST", "/v1/chat/completions", body={**CHAT, "padding": "x" * 1000})
     assert response.status == 413
     assert parsed(response)["error"]["code"] == "request_too_large"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/v1/chat/completions", 401),
+        ("POST", "/nothing", 404),
+        ("PUT", "/health", 405),
+        ("GET", "/health", 200),
+        ("OPTIONS", "/v1/models", 204),
+    ],
+)
+async def test_a_body_that_nobody_reads_is_drained_before_the_answer(
+    method: str, path: str, status: int
+) -> None:
+    """Otherwise the next request on the connection would fail."""
+    is_drained: list[bool] = []
+
+    class Request(ScriptedRequest):
+        async def discard_body(self) -> None:
+            is_drained.append(True)
+
+    setup = Setup(OPENAI_API_KEY="client-key-1")
+    runtime = make_runtime(clock=setup.clock, fetcher=setup.fetcher, kv=MemoryKV())
+
+    def respond(response: Response) -> None:
+        assert is_drained
+        assert response.status == status
+
+    await setup.gateway.handle(Request(method, path, body=b"unread"), runtime, respond)
+    assert is_drained
 
 
 async def test_a_bug_of_ours_is_a_500_without_pythons_words(monkeypatch: pytest.MonkeyPatch) -> None:

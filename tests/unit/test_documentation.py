@@ -1,4 +1,4 @@
-"""What README.md, .dev.vars.example and CONTRIBUTING.md say is held against the code."""
+"""What the documents and .dev.vars.example say is held against the code."""
 
 import re
 from collections.abc import Iterator
@@ -10,23 +10,36 @@ from qwen_worker import errors
 from qwen_worker.api.routes import endpoint_names, find_route
 from qwen_worker.config.settings import Settings
 from qwen_worker.version import __version__
+from tests.unit.runtime_rules import RULES
 from tools.configuration_check import known_variables
 from tools.dev_vars import parse_dev_vars
 from tools.repository import ROOT, SOURCE
 
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
 EXAMPLE = (ROOT / ".dev.vars.example").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+NAMING_DOCUMENTS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
+"""Those that name the files of this version."""
 NO_EVENTS = {"outcome", "completed", "npx wrangler tail", "exceededCpu"}
 """What is quoted among the log lines and is none."""
 OLDER_NAMES = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"}
 """They stay valid, and the example shows the newer ones."""
+PAGES_NAMED = sorted(
+    {
+        name
+        for file in [ROOT / ".dev.vars.example", *(ROOT / "tools").glob("*.py")]
+        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z]+)*)?", file.read_text())
+    }
+)
+"""`docs/accounts.md, Several accounts`: what tools and the example send people to."""
 SOURCE_TEXT = "\n".join(file.read_text() for file in SOURCE.rglob("*.py"))
 
 
-def section(title: str) -> str:
-    """A chapter of the README."""
-    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.MULTILINE | re.DOTALL)
+def section(document: Path, title: str) -> str:
+    """A chapter of a document."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", document.read_text(), re.MULTILINE | re.DOTALL)
     assert found, title
     return found[1]
 
@@ -49,9 +62,9 @@ def unnumbered(name: str) -> str:
 
 
 def documented_variables() -> dict[str, str | None]:
-    """The variables of the README's table with their defaults."""
+    """The variables of the table with their defaults."""
     variables: dict[str, str | None] = {}
-    for row in rows(section("Configuration")):
+    for row in rows(CONFIGURATION.read_text()):
         default = quoted(row[1])
         for name in quoted(row[0]):
             variables.setdefault(unnumbered(name), default[0] if default else None)
@@ -102,7 +115,7 @@ def test_the_example_as_it_stands_changes_nothing() -> None:
 
 
 def test_every_endpoint_is_documented_and_answers() -> None:
-    documented = [quoted(row[0])[0] for row in rows(section("Endpoints"))]
+    documented = [quoted(row[0])[0] for row in rows(section(README, "Endpoints"))]
 
     assert set(documented) == {*endpoint_names(), "GET /"}
     for endpoint in documented:
@@ -113,16 +126,16 @@ def test_every_endpoint_is_documented_and_answers() -> None:
 
 
 def test_endpoints_that_need_a_key_are_marked() -> None:
-    for endpoint, key, _ in rows(section("Endpoints")):
+    for endpoint, key, _ in rows(section(README, "Endpoints")):
         route = find_route(quoted(endpoint)[0].split()[1])
         assert route is not None
         assert key == ("yes" if route.needs_key else "no")
 
 
 def test_the_log_lines_to_look_for_exist() -> None:
-    troubleshooting = section("Troubleshooting")
-    story = troubleshooting[troubleshooting.index("A good request reads") :].split("\n\n")[0]
-    columns = [row[2] for row in rows(troubleshooting)]
+    log = section(TROUBLESHOOTING, "The log")
+    story = log[log.index("A good request reads") :].split("\n\n")[0]
+    columns = [row[2] for row in rows(section(TROUBLESHOOTING, "By error"))]
     events = {event for text in (story, *columns) for event in quoted(text)} - NO_EVENTS
 
     assert len(events) > 15
@@ -139,7 +152,7 @@ def operators_errors(base: type[errors.ProxyError] = errors.ProxyError) -> Itera
 
 
 def test_every_error_that_an_operator_can_mend_is_explained() -> None:
-    symptoms = " ".join(row[0] for row in rows(section("Troubleshooting")))
+    symptoms = " ".join(row[0] for row in rows(section(TROUBLESHOOTING, "By error")))
 
     assert {*operators_errors()} | {"oauth_discontinued"} <= set(quoted(symptoms))
     for code in quoted(symptoms):
@@ -149,7 +162,7 @@ def test_every_error_that_an_operator_can_mend_is_explained() -> None:
 def test_statuses_of_errors_are_right() -> None:
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     statuses = {getattr(kind, "code", ""): getattr(kind, "status", 0) for kind in kinds}
-    found = re.findall(r"(\d{3}) `(\w+)`", section("Troubleshooting"))
+    found = re.findall(r"(\d{3}) `(\w+)`", section(TROUBLESHOOTING, "By error"))
 
     assert len(found) > 8
     for status, code in found:
@@ -182,10 +195,29 @@ def test_commands_of_make_exist(document: Path) -> None:
         assert command in targets, command
 
 
-def test_files_that_are_named_exist() -> None:
-    contributing = (ROOT / "CONTRIBUTING.md").read_text()
-    for name in re.findall(r"`((?:src|tests|tools|bench|docs)/[\w/.-]+)`", README + contributing):
-        assert (ROOT / name).exists() or name == "bench/RESULTS.md", name
+@pytest.mark.parametrize("document", NAMING_DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(document: Path) -> None:
+    for name in re.findall(
+        r"`((?:src|tests|tools|bench|docs|\.github|\.ci)/[\w/.-]+)`", document.read_text()
+    ):
+        assert (ROOT / name).exists(), name
+
+
+def test_the_rules_for_the_source_are_told() -> None:
+    told = section(ROOT / "docs" / "production-runtime.md", "Rules for the source")
+
+    assert [quoted(row[0])[0] for row in rows(told)] == [*RULES]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) < 200
+
+
+@pytest.mark.parametrize("name", PAGES_NAMED)
+def test_pages_that_programs_name_exist(name: str) -> None:
+    page, _, chapter = name.partition(", ")
+    headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+    assert not chapter or chapter in headings
 
 
 def test_the_changelog_has_this_version() -> None:

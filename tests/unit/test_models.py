@@ -1,22 +1,55 @@
 import pytest
 
-from qwen_worker.config.settings import Settings
 from qwen_worker.errors import NotFound
-from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model
+from qwen_worker.models import UNKNOWN_MODEL, catalogue, facts_of, find_model, resolve_model
 
 MODELS = ("qwen3-coder-plus", "org/model")
 ALIASES = {"gpt-4o": "qwen3-max"}
 
 
-def test_the_catalogue_has_openais_shape() -> None:
-    assert catalogue(Settings().models, {})[:2] == [
-        {"id": "qwen3-coder-plus", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
-        {"id": "qwen3-coder-flash", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+def test_the_catalogue_has_openais_shape_and_what_is_known_of_a_model() -> None:
+    assert catalogue(["qwen3-coder-plus", "my-model"], {"best": "qwen3-max"}) == [
+        {
+            "id": "qwen3-coder-plus",
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "qwen",
+            "context_window": 997_952,
+            "max_output_tokens": 65_536,
+        },
+        {"id": "my-model", "object": "model", "created": 1_700_000_000, "owned_by": "qwen"},
+        {
+            "id": "best",
+            "object": "model",
+            "created": 1_700_000_000,
+            "owned_by": "qwen",
+            "context_window": 258_048,
+            "max_output_tokens": 65_536,
+        },
     ]
 
 
-def test_configured_models_come_first_then_the_aliases_that_clients_look_for() -> None:
-    assert [model["id"] for model in catalogue(MODELS, ALIASES)] == [
+def test_what_a_host_says_of_a_model_is_kept() -> None:
+    told = {
+        "id": "qwen3-max",
+        "object": "thing",
+        "created": 7,
+        "owned_by": "system",
+        "context_window": 5,
+        "x": [],
+    }
+    [listed] = catalogue([told, "qwen3-max"], {})
+    assert listed == {**told, "object": "model", "max_output_tokens": 65_536}
+
+
+@pytest.mark.parametrize("created", [None, "2026", 1.5])
+def test_a_model_was_created_at_a_number(created: object) -> None:
+    assert catalogue([{"id": "x", "created": created}], {})[0]["created"] == 1_700_000_000
+
+
+def test_models_come_first_then_the_aliases_that_clients_look_for() -> None:
+    aliases = {**ALIASES, "gpt-*": "qwen3-max", "org/model": "x"}
+    assert [model["id"] for model in catalogue(MODELS, aliases)] == [
         "qwen3-coder-plus",
         "org/model",
         "gpt-4o",
@@ -25,13 +58,20 @@ def test_configured_models_come_first_then_the_aliases_that_clients_look_for() -
 
 @pytest.mark.parametrize("name", ["qwen3-coder-plus", "org/model", "gpt-4o"])
 def test_a_listed_model_is_found(name: str) -> None:
-    assert find_model(name, MODELS, ALIASES) in catalogue(MODELS, ALIASES)
-    assert find_model(name, MODELS, ALIASES)["id"] == name
+    listed = catalogue(MODELS, ALIASES)
+    assert find_model(name, listed, ALIASES) in listed
+    assert find_model(name, listed, ALIASES)["id"] == name
+
+
+@pytest.mark.parametrize("name", ["gpt-5", "gpt-5[1m]", "text-embedding-3-small"])
+def test_an_alias_that_is_not_listed_is_found(name: str) -> None:
+    aliases = {"gpt-*": "qwen3-max"}
+    assert find_model(name, [], aliases)["id"] == name
 
 
 def test_an_unlisted_model_is_not_found() -> None:
     with pytest.raises(NotFound) as missing:
-        find_model("gpt-5", MODELS, ALIASES)
+        find_model("gpt-5", catalogue(MODELS, ALIASES), ALIASES)
     assert (missing.value.status, missing.value.code, missing.value.param) == (
         404,
         "model_not_found",
@@ -86,3 +126,44 @@ def test_nothing_is_known_of_an_unknown_model(name: str) -> None:
 )
 def test_which_models_see_images(name: str, sees_images: bool | None) -> None:
     assert facts_of(name).sees_images is sees_images
+
+
+ALIAS_RULES = {
+    "gpt-*": "qwen3-coder-plus",
+    "claude-haiku*": "qwen3-coder-flash",
+    "claude-*": "qwen3.7-plus",
+    "gpt-4o": "qwen3-max",
+    "*-mini": "qwen-flash",
+    "chain": "gpt-5",
+    "loop-a": "loop-b",
+    "loop-b": "loop-a",
+    "qwen-v*": "qwen-vl",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [
+        ("gpt-5", "qwen3-coder-plus"),
+        ("gpt-4o", "qwen3-max"),
+        ("claude-haiku-4-5", "qwen3-coder-flash"),
+        ("claude-opus-4-5", "qwen3.7-plus"),
+        ("claude-opus-4-5[1m]", "qwen3.7-plus"),
+        ("o4-mini", "qwen-flash"),
+        ("chain", "qwen3-coder-plus"),
+        ("loop-a", "loop-a"),
+        ("qwen-vx", "qwen-vl"),
+        ("qwen-vl", "qwen-vl"),
+        ("qwen3.7-max[1m]", "qwen3.7-max"),
+        ("qwen3.7-max", "qwen3.7-max"),
+        ("text-embedding-3-large", "text-embedding-v4"),
+    ],
+)
+def test_the_longest_alias_that_matches_counts_and_an_exact_one_above_all(name: str, model: str) -> None:
+    assert resolve_model(name, default="d", aliases=ALIAS_RULES, is_oauth=False) == model
+
+
+@pytest.mark.parametrize("name", ["text-embedding-3-small", "gpt-4"])
+def test_an_alias_of_itself_keeps_a_name_as_it_is(name: str) -> None:
+    aliases = {name: name, "gpt-*": "qwen-max"}
+    assert resolve_model(name, default="d", aliases=aliases, is_oauth=False) == name

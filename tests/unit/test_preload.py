@@ -1,4 +1,4 @@
-"""In production nothing is compiled within a request: what is imported late elsewhere is preloaded there."""
+"""In production no request compiles a module: what is imported late elsewhere is preloaded there."""
 
 import ast
 import subprocess

@@ -1,4 +1,6 @@
-"""Several accounts on the real workerd: three simulated ones, and a client that never notices."""
+"""Several accounts on the real workerd: three simulated ones, and a client that does not notice which one
+answers.
+"""
 
 import asyncio
 import json

@@ -249,7 +249,9 @@ def test_a_dead_refresh_token_is_a_503_without_a_storm(
 def test_a_lost_race_is_healed_by_the_winners_login(
     start_direct_worker: StartDirectWorker, simulator: QwenSimulator, expired: Login, tmp_path: Path
 ) -> None:
-    """KV still shows the record from before the winner's refresh: the successor's key leads on."""
+    """KV still shows the record from before the winner's refresh; the successor's key leads to the winner's
+    login.
+    """
     credentials = secret(expired)
     winner = start_direct_worker(credentials, state=tmp_path)
     assert chat(winner).status_code == 200

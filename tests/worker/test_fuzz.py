@@ -1,4 +1,4 @@
-"""Thousands of malformed requests at the real runtime: each is answered, and none with a 5xx.
+"""Sends thousands of malformed requests to the real runtime: each is answered, and none with a 5xx.
 
 The requests are random but the same in every run. They go to one Worker over a few connections, as an OAuth
 login (whose rules change the most) and as an API key.
@@ -141,7 +141,7 @@ def repeated_members(rng: random.Random) -> Attack:
 
 
 def nested(rng: random.Random) -> Attack:
-    """A body that is nested as deep as no stack is, somewhere."""
+    """A body with a part that is nested deeper than any stack."""
     depth = rng.choice([20, 90, 200, 500, 900, 1000, 1100, 5000, 100_000])
     opening, closing = rng.choice(
         [("[", "]"), ('{"a":', "}"), ('[{"items":', "}]"), ('{"properties":{"a":', "}}")]
@@ -171,7 +171,7 @@ def odd_headers(rng: random.Random) -> Attack:
 
 
 def odd_targets(rng: random.Random) -> Attack:
-    """A method or path that leads nowhere."""
+    """A method or path that does not exist."""
     path = rng.choice(
         ["/", "/v1", "/v1/models", PATH, "/v1/models/", "//", "/%", "/%00", "/v1/models/%ff", "/v1/../x"]
     )

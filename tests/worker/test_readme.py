@@ -1,4 +1,4 @@
-"""The README's snippets, run as they are printed; only the address is another one."""
+"""The README's snippets, run as they are printed with another address, and what they say of the log."""
 
 import os
 import re
@@ -15,6 +15,7 @@ from tests.worker.harness.runtime import Worker
 from tools.repository import ROOT
 
 README = (ROOT / "README.md").read_text()
+TROUBLESHOOTING = (ROOT / "docs" / "troubleshooting.md").read_text()
 LOCAL_ADDRESS = "http://127.0.0.1:8787"
 DEPLOYED_ADDRESS = "https://qwen-worker.your-subdomain.workers.dev"
 SIMULATORS_WORDS = "Qwen simulator"
@@ -80,8 +81,8 @@ def test_snippets_work_with_a_client_key(
     assert SIMULATORS_WORDS in run(command, snippet, tmp_path)
 
 
-def test_a_good_request_reads_in_the_log_as_the_readme_says(start_worker: StartWorker) -> None:
-    told = re.search(r"A good request reads\n(.*?);(.*?)\n\n", README, re.DOTALL)
+def test_a_good_request_reads_in_the_log_as_the_documents_say(start_worker: StartWorker) -> None:
+    told = re.search(r"A good request reads\n(.*?);(.*?)\n\n", TROUBLESHOOTING, re.DOTALL)
     assert told
     story, beginning = (re.findall(r"`([^`]+)`", part) for part in told.groups())
     worker = start_worker()

@@ -312,7 +312,7 @@ def test_usage_comes_exactly_when_asked_for(client: OpenAI) -> None:
         ({"delay_before_headers_ms": 30_000}, 0.2),
         ({"delay_before_headers_ms": 30_000}, 1.0),
     ],
-    ids=["early", "late", "rewritten", "before headers", "kept alive"],
+    ids=["early", "late", "repaired", "before headers", "kept alive"],
 )
 def test_a_client_that_leaves_closes_the_connection_to_qwen(
     simulator: QwenSimulator,
@@ -350,7 +350,7 @@ def leave_after(worker: DirectWorker, simulate: Any, seconds: float) -> None:
     raise AssertionError("the stream ended before the client left")
 
 
-# --- framing and rewriting
+# --- framing and repairs
 
 
 ODD_FRAMINGS: list[dict[str, Any]] = [

@@ -1,6 +1,7 @@
-"""A stream that is over leaves nothing behind in the isolate, which lives for thousands of streams.
+"""A stream that has ended leaves nothing in the isolate's memory, which must last for thousands of streams.
 
-Counted in Python objects: exact, where the memory of a process only tells after many thousands of streams.
+Counted in Python objects: this is exact, while the memory of a process shows a leak only after many thousands
+of streams.
 """
 
 import time
@@ -62,7 +63,7 @@ def counted_worker(simulator: QwenSimulator, request: pytest.FixtureRequest) -> 
         {"end_after": 3},
         {"error_event_after": 0},
     ],
-    ids=["healthy", "rewritten", "slow", "kept alive", "truncated", "error first"],
+    ids=["healthy", "repaired", "slow", "kept alive", "truncated", "error first"],
 )
 def test_a_stream_leaves_no_objects_behind(counted_worker: DirectWorker, simulate: dict[str, object]) -> None:
     def stream(_: int) -> None:

@@ -1,1 +1,3 @@
-"""Several accounts behind one endpoint: which there are, whose turn it is, which are in a cooldown."""
+"""Several accounts behind one endpoint: which accounts there are, whose turn it is, and which are in
+cooldown.
+"""

@@ -1,4 +1,6 @@
-"""Whose turn it is: by priority, then fairly, with the same conversation on the same account if possible."""
+"""Chooses the account for a request: by priority, then in turns. A conversation stays with its account if
+possible.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
@@ -24,10 +26,10 @@ def choose(
     tried: Collection[str],
     now_ms: int,
 ) -> Candidate | None:
-    """The account for a request, or None if all that it has not tried yet are in a cooldown.
+    """The account for a request, or None if all accounts that it has not tried yet are in cooldown.
 
-    Notes the choice. `tried` holds the identities of those that have failed it; `affinity_key` is that of
-    its conversation.
+    Remembers the choice. `tried` holds the identities of the accounts that have failed this request;
+    `affinity_key` identifies its conversation.
     """
     ready = [candidate for candidate in candidates if is_ready(candidate, tried, now_ms)]
     if not ready:
@@ -49,14 +51,15 @@ def is_ready(candidate: Candidate, tried: Collection[str], now_ms: int) -> bool:
 
 
 def due_first(cooling: Iterable[tuple[Candidate, Cooldown]]) -> tuple[Candidate, Cooldown] | None:
-    """The account in a cooldown that may be expected back first; None if none of them is in one."""
+    """Of the accounts in cooldown, the one that is expected back first; None if there is none."""
     return min(cooling, key=lambda pair: _urgency(pair[1]), default=None)
 
 
 def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int) -> Candidate | None:
     """The account that the conversation is with, if it is among them.
 
-    A burst of requests that all begin alike is no conversation: it is spread.
+    Requests that begin alike but do not wait for each other's answers are no conversation. They are spread
+    over the accounts.
     """
     if conversation is None or conversation.is_burst(now_ms):
         return None
@@ -64,5 +67,7 @@ def _kept(peers: list[Candidate], conversation: Conversation | None, now_ms: int
 
 
 def _urgency(cooldown: Cooldown) -> tuple[int, bool]:
-    """Of the reasons that do not pass, a missing model is the weakest: another account may have it."""
+    """Sorts cooldowns by their end. Of those that only the operator can end, a missing model comes last:
+    another account may have the model.
+    """
     return cooldown.back_ms, cooldown.reason == "model_missing"

@@ -2,9 +2,10 @@
 
     qwen_account_cooldowns   {<identity>: {<model or "">: {"reason", "until", "back", "times"}}}, times in ms
 
-One isolate finds out that a quota is used up; those that start later need not. KV allows few writes (on the
-free plan 1,000 a day, one a second to a key), so only long cooldowns are told, and only if nobody else has
-told them. Losing one to a race costs another isolate one request to Qwen.
+When an isolate finds out that a quota is used up, isolates that start later read it here. KV allows few
+writes (on the free plan 1,000 a day, one a second to a key), so an isolate writes only long cooldowns, and
+only if KV does not have them. If two isolates write at once and a cooldown is lost, another isolate sends one
+request to Qwen in vain.
 """
 
 import json
@@ -19,13 +20,13 @@ from qwen_worker.platform.ports import FOREVER_MS, KeyValueStore, Runtime, Store
 COOLDOWNS_KEY = "qwen_account_cooldowns"
 
 SHORTEST_MS = 240_000
-"""A cooldown that is shorter is not worth a write."""
+"""Shorter cooldowns are not written."""
 
 WRITE_PAUSE_MS = 60_000
-"""How often an isolate writes at most."""
+"""An isolate pauses so long between two writes."""
 
 SAME_COOLDOWN_SHARE = 0.5
-"""If KV knows of at least so much of a cooldown, it is not written again."""
+"""A cooldown is not written again if the one in KV lasts at least this share of it."""
 
 Cooldowns = dict[str, dict[str, Cooldown]]
 
@@ -42,7 +43,9 @@ class CooldownRecord:
         self._has_news = False
 
     async def recall(self, runtime: Runtime, log: Log) -> None:
-        """Takes over what other isolates have found out; asks KV once in an isolate's life. Never raises."""
+        """Takes over the cooldowns that other isolates have written. Reads KV once in an isolate's life.
+        Never raises.
+        """
         if self._is_read or runtime.kv is None:
             return
         self._is_read = True
@@ -50,17 +53,17 @@ class CooldownRecord:
             self.memory.health(identity).recall(places)
 
     def note(self, cooldown: Cooldown, now_ms: int) -> None:
-        """A cooldown has begun; if it is a long one, others should know of it."""
+        """Notes that a cooldown has begun; `tell` writes it if it is long."""
         self._has_news = self._has_news or _is_worth_telling(cooldown, now_ms)
 
     def is_due(self, now_ms: int) -> bool:
-        """Whether there is something to tell, and the last write long enough ago."""
+        """Whether there is something to write, and the last write is long enough ago."""
         return self._has_news and now_ms >= self._written_ms + WRITE_PAUSE_MS
 
     async def tell(self, runtime: Runtime, log: Log) -> None:
-        """Writes the long cooldowns of this isolate for those to come, unless KV knows of them.
+        """Writes the long cooldowns of this isolate for later isolates, unless KV has them.
 
-        Never raises. What a failing KV did not take is told later.
+        Never raises. If KV fails, a later call writes them.
         """
         now_ms = runtime.clock.now_ms()
         if runtime.kv is None or not self.is_due(now_ms):
@@ -83,11 +86,11 @@ class CooldownRecord:
             await runtime.kv.put(COOLDOWNS_KEY, _serialised(told), expiration_ttl_seconds=lifetime_seconds)
         except StoreError as error:
             self._has_news = True
-            log.info("cooldowns not told", error=str(error))
+            log.info("cooldowns not written", error=str(error))
 
 
 def _is_worth_telling(cooldown: Cooldown, now_ms: int) -> bool:
-    """Whether other isolates should know of this cooldown."""
+    """Whether the cooldown is long enough to be written."""
     return cooldown.reason in LASTING and cooldown.until_ms - now_ms >= SHORTEST_MS
 
 
@@ -121,7 +124,7 @@ def _serialised(cooldowns: Cooldowns) -> str:
 
 
 def _parsed(text: str | None, now_ms: int) -> Cooldowns:
-    """The cooldowns that still go on. What makes no sense is left out."""
+    """The cooldowns that still last. Invalid ones are left out."""
     try:
         value = parse(text or "{}")
     except JsonTextError:
@@ -145,7 +148,7 @@ def _cooldown_from(fields: Any, now_ms: int) -> Cooldown | None:
     until, back, times = fields.get("until"), fields.get("back"), fields.get("times")
     if not (isinstance(until, int) and isinstance(back, int) and isinstance(times, int)):
         return None
-    # No record, however it came about, keeps an account away for longer than a cooldown of its kind may last.
+    # Whatever the record says, it keeps no account away for longer than a cooldown for its reason may last.
     until = min(until, now_ms + int(RULES[fields["reason"]].longest_seconds * 1000))
     if until <= now_ms:
         return None

@@ -1,4 +1,5 @@
-"""For how long an account steps aside after an error, and what to tell the client if all of them do.
+"""How long an account is left alone after an error, and what the client is told if all accounts are in
+cooldown.
 
 | reason        | after                          | lasts                                    | grows to |
 |---------------|--------------------------------|------------------------------------------|----------|
@@ -31,12 +32,14 @@ from qwen_worker.errors import (
 from qwen_worker.platform.ports import FOREVER_MS
 
 PROBE_LEASE_MS = 30_000
-"""A request that tries an account after its cooldown and is not heard of for so long has died."""
+"""A request that tries an account after its cooldown and does not report for so long has died. Another one
+may try.
+"""
 
 
 class _Rule(NamedTuple):
-    """How long the first cooldown for a reason is, and how long the longest. `default_seconds` is for errors
-    that do not say how long; `announced` tells whether what they say counts.
+    """How long the first cooldown for a reason lasts, and how long the longest. `default_seconds` is for
+    errors that name no time; `announced` tells whether a time that an error names is used.
     """
 
     default_seconds: float
@@ -63,20 +66,20 @@ RULES = {
 SHORTEST_SECONDS = 0.5
 
 LIMITS = ("rate_limit", "quota", "refreshing")
-"""The reasons that are about the account for sure."""
+"""The reasons that are surely the account's and not the request's."""
 
 LASTING = ("quota", "credentials")
-"""The reasons that isolates to come should know of."""
+"""The reasons that are worth telling later isolates."""
 
 
 class Cooldown(NamedTuple):
-    """An account, or one of its models, steps aside. Plain data; times are in ms since the epoch."""
+    """The cooldown of an account or of one of its models. Plain data; times are in ms since the epoch."""
 
     reason: str
     until_ms: int
     """From then on one request tries it."""
     back_ms: int
-    """When it may be expected to work again; FOREVER_MS if only the operator can help."""
+    """When the account is expected to work again; FOREVER_MS if only the operator can help."""
     times: int = 1
     """How often in a row."""
     probing_until_ms: int = 0
@@ -92,16 +95,16 @@ class Cooldown(NamedTuple):
         return self._replace(probing_until_ms=now_ms + PROBE_LEASE_MS) if one_tries else self
 
     def free_ms(self) -> int:
-        """From when on it may be tried."""
+        """The time from which on the account may be tried."""
         return max(self.until_ms, self.probing_until_ms)
 
 
 def cooldown_after(error: ProxyError, previous: Cooldown | None, now_ms: int) -> Cooldown | None:
     """The cooldown that an error calls for, or None for one that is not about the account.
 
-    `previous` is the cooldown from the same place: over (then this error is the answer to a try, and the
-    cooldown grows) or going on (then the error comes from a request that was under way already, and it does
-    not).
+    `previous` is the last cooldown of this account or model. If it is over, the failed request was the try
+    after it, and the new cooldown is longer. If it still lasts, the failed request began before it, and the
+    new cooldown is not longer.
     """
     reason = reason_for(error)
     if reason is None:
@@ -112,7 +115,7 @@ def cooldown_after(error: ProxyError, previous: Cooldown | None, now_ms: int) ->
     times = 1
     if previous is not None and previous.reason == reason:
         times = previous.times if goes_on else previous.times + 1
-    # A stated reset of a quota is a fact, nothing to be doubled.
+    # Qwen has named the time of the reset, so it is not doubled.
     doubled = 1 if reason == "quota" and announced_seconds is not None else 2 ** min(times - 1, 16)
     seconds = (rule.default_seconds if announced_seconds is None else announced_seconds) * doubled
     until_ms = now_ms + int(max(SHORTEST_SECONDS, min(seconds, rule.longest_seconds)) * 1000)
@@ -146,7 +149,7 @@ def reason_for(error: ProxyError) -> str | None:
 
 
 def error_for(cooldown: Cooldown, now_ms: int) -> ProxyError:
-    """What a client is told when every account is in a cooldown and this one is due first.
+    """The error for a client when every account is in cooldown and this one is due first.
 
     The message of the error that led to the cooldown is not kept: it was about another request.
     """

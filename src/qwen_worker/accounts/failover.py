@@ -3,10 +3,11 @@
 An error of the account, or of a model there, moves the request on; the client's own mistake goes back to the
 client at once. Everything here happens before the first byte reaches the client.
 
-An account that fails gets a cooldown, so that the next requests go elsewhere. Limits are told by status and
-code, and count at once. Of every other failure the request itself may be the reason (a prompt that a firewall
-takes for an attack, a model that nobody has): it counts only if another account has answered the same request
-or failed it in another way. Where all fail alike, none of them gets a cooldown and nobody else is refused.
+An account that fails gets a cooldown, so that the next requests go elsewhere. A rate limit or quota that a
+status or a code shows leads to a cooldown at once. Any other failure may be the fault of the request (a
+prompt that a firewall takes for an attack, or whose words an error quotes, a model that nobody has): it leads
+to a cooldown only if another account answers the same request. If none does, other requests are not refused:
+the next one asks all accounts again.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from qwen_worker.accounts.cooldowns import (
 )
 from qwen_worker.accounts.pool import ServingAccount
 from qwen_worker.errors import (
+    CLIENT_NOT_ALLOWED,
     CredentialsMissing,
     CredentialsRejected,
     ProxyError,
@@ -47,7 +49,7 @@ REFRESH_COST = 12
 """How many subrequests a login that fails may cost: looks into KV, attempts to refresh, writes."""
 
 SHORT_PATIENCE_MS = 4_000
-"""How long a token that is being refreshed is waited for while another account is ready."""
+"""How long a request waits for a token that is being refreshed while another account is ready."""
 
 JITTER_SECONDS = 0.25
 
@@ -152,10 +154,11 @@ class Failover:
         finally:
             self._memory.answered(self._exchange.call.affinity_key)
         health.record_success(model, self._clock.now_ms())
+        self._failures.pop(candidate.identity, None)
         return opened
 
     def _note(self, candidate: Candidate, error: ProxyError) -> None:
-        """Draws the consequences of an error. Raises it if it is the client's own mistake."""
+        """Records an account's error. Raises it if it is the client's own mistake."""
         account, health, model = self._accounts[candidate.identity], candidate.health, candidate.model
         reason = reason_for(error)
         if reason is None:
@@ -168,20 +171,20 @@ class Failover:
         if isinstance(error, CredentialsRejected | CredentialsMissing | RefreshPending):
             self._subrequests += REFRESH_COST
             account.note_refusal()
-        counts = reason in LIMITS
+        counts = reason in LIMITS and error.is_certain
         self._failures[candidate.identity] = _Failure(error, reason, counts)
         if counts:
             self._record_failure(candidate, error)
 
     def _settle_failures(self, *, is_answered: bool) -> None:
-        """Records the failures that did not count at once, if they are about their accounts."""
-        reasons = {failure.reason for failure in self._failures.values()}
-        is_about_accounts = is_answered or len(reasons) > 1
+        """Records the failures that did not count at once, if they are about their accounts for all clients:
+        a plan that refuses one client for its User-Agent serves the next one.
+        """
         for candidate in self._candidates:
             failure = self._failures.get(candidate.identity)
             if failure is None or failure.counts:
                 continue
-            if is_about_accounts:
+            if is_answered and failure.error.code != CLIENT_NOT_ALLOWED:
                 self._record_failure(candidate, failure.error)
             else:
                 candidate.health.release_probe(candidate.model)
@@ -206,7 +209,9 @@ class Failover:
         return is_late or self._subrequests >= SUBREQUEST_BUDGET
 
     def _cooldown_of(self, candidate: Candidate, now_ms: int) -> Cooldown | None:
-        """What keeps this request from an account: the cooldown that it is in, or that it has earned."""
+        """The cooldown that keeps this request from an account: the one it is in, or the one its error calls
+        for.
+        """
         failure = self._failures.get(candidate.identity)
         if failure is not None and not failure.counts and candidate.identity in self._tried:
             return cooldown_after(failure.error, None, now_ms)
@@ -230,7 +235,7 @@ class Failover:
         return None if is_too_long else delay
 
     def _verdict(self) -> ProxyError:
-        """What the client is told: the account that is due first decides."""
+        """The error for the client, that of the account that is due first."""
         now_ms = self._clock.now_ms()
         found = due_first(
             (candidate, cooldown)

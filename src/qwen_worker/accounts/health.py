@@ -1,7 +1,7 @@
 """What an isolate remembers of its accounts: plain data, safe to share between requests.
 
-Nothing here can be awaited, and nothing waits for ever for a request to be heard of again: a client that
-hangs up takes its request with it, and no `finally` runs.
+Nothing here can be awaited. A client that hangs up ends its request at once, and no `finally` runs, so every
+note about a running request expires.
 """
 
 from typing import Any
@@ -13,12 +13,14 @@ WHOLE_ACCOUNT = ""
 """The place of a cooldown that is not about one model."""
 
 MOST_MODELS = 50
-"""Cooldowns for more models than these push the oldest ones out: names of models come from clients."""
+"""An account keeps cooldowns for so many models; the oldest are dropped. Clients choose the names, so there
+may be any number of them.
+"""
 
 MOST_CONVERSATIONS = 1000
 
 LOST_MS = 30_000
-"""A conversation whose last request has not been answered for so long has lost it."""
+"""A request that has not been answered for so long no longer counts as running."""
 
 
 class Conversation:
@@ -32,7 +34,7 @@ class Conversation:
         self.waiting = 0
 
     def is_burst(self, now_ms: int) -> bool:
-        """Whether a request that comes now does not wait for the answer to the one before it."""
+        """Whether a request that comes now was sent before the last one was answered."""
         return self.waiting > 0 and now_ms < self.last_ms + LOST_MS
 
 
@@ -59,7 +61,7 @@ class AccountHealth:
         return found
 
     def describe(self, now_ms: int) -> dict[str, dict[str, Any]]:
-        """The cooldowns that go on, by place: why, and for how many seconds more."""
+        """The cooldowns that still last, by place: the reason, and the seconds left."""
         return {
             place: {"reason": cooldown.reason, "seconds_left": max(0, cooldown.free_ms() - now_ms) // 1000}
             for place, cooldown in self.cooldowns.items()
@@ -67,27 +69,27 @@ class AccountHealth:
         }
 
     def begin(self, model: str, now_ms: int) -> None:
-        """A request goes to this account; after a cooldown it is the one that tries it."""
+        """Notes that a request goes to this account. After a cooldown it is the one that tries it."""
         for place in (WHOLE_ACCOUNT, model):
             cooldown = self.cooldowns.get(place)
             if cooldown is not None:
                 self.cooldowns[place] = cooldown.tried(now_ms)
 
     def recall(self, cooldowns: dict[str, Cooldown]) -> None:
-        """Takes over cooldowns by model that another isolate has found out, where this one knows of none."""
+        """Takes over another isolate's cooldowns by model, where this isolate has none."""
         for place, cooldown in cooldowns.items():
             self.cooldowns.setdefault(place, cooldown)
 
     def end_credentials_cooldown(self) -> None:
-        """A dead login has come back to life."""
+        """Ends a cooldown for refused credentials: they work again."""
         cooldown = self.cooldowns.get(WHOLE_ACCOUNT)
         if cooldown is not None and cooldown.reason == "credentials":
             del self.cooldowns[WHOLE_ACCOUNT]
 
     def record_success(self, model: str, now_ms: int) -> None:
-        """Qwen has answered: cooldowns that are over are forgotten.
+        """Notes that Qwen has answered: forgets cooldowns that are over.
 
-        One that still goes on stays: the answer is to a request from before it.
+        A cooldown that still lasts stays: this request began before it.
         """
         for place in (WHOLE_ACCOUNT, model):
             cooldown = self.cooldowns.get(place)
@@ -95,14 +97,14 @@ class AccountHealth:
                 del self.cooldowns[place]
 
     def release_probe(self, model: str) -> None:
-        """The request has ended without a word from Qwen: another one may try."""
+        """Notes that a request ended without an answer of Qwen: another one may try the account."""
         for place in (WHOLE_ACCOUNT, model):
             cooldown = self.cooldowns.get(place)
             if cooldown is not None:
                 self.cooldowns[place] = cooldown._replace(probing_until_ms=0)
 
     def record_failure(self, error: ProxyError, model: str, now_ms: int) -> Cooldown | None:
-        """Begins and returns the cooldown that the error calls for: of the account, or of the model there."""
+        """Begins and returns the cooldown that the error calls for, of the account or of the model."""
         place = model if error.scope == "model" else WHOLE_ACCOUNT
         previous = self.cooldowns.pop(place, None)
         cooldown = cooldown_after(error, previous, now_ms)
@@ -118,8 +120,8 @@ class AccountHealth:
 class AccountsMemory:
     """What the isolate remembers of its accounts. Outlives a new reading of the settings.
 
-    An account is found by the fingerprint of its secret and of where it calls, so it takes its cooldowns
-    along to another variable, and a changed secret or base URL starts without any.
+    An account is found by the fingerprint of its secret and of where it calls, so its cooldowns stay when it
+    moves to another variable. With a changed secret or base URL it starts without any.
     """
 
     __slots__ = ("_conversations", "_health", "_turn")
@@ -146,7 +148,9 @@ class AccountsMemory:
         return self._conversations.get(key)
 
     def ask(self, key: int, identity: str, now_ms: int) -> None:
-        """A request of the conversation goes to this account. The ones silent for longest are forgotten."""
+        """Notes that a request of the conversation goes to this account. Forgets the conversations that have
+        been silent for longest.
+        """
         conversation = self._conversations.pop(key, None) or Conversation(identity)
         conversation.waiting = conversation.waiting + 1 if conversation.is_burst(now_ms) else 1
         conversation.identity = identity
@@ -156,7 +160,7 @@ class AccountsMemory:
             del self._conversations[next(iter(self._conversations))]
 
     def answered(self, key: int) -> None:
-        """A request of the conversation has got its answer, or failed."""
+        """Notes that a request of the conversation was answered, or failed."""
         conversation = self._conversations.get(key)
         if conversation is not None and conversation.waiting:
             conversation.waiting -= 1

@@ -8,8 +8,8 @@ from qwen_worker.platform.ports import Runtime
 
 
 async def describe_accounts(pool: AccountPool, runtime: Runtime, log: Log) -> list[dict[str, Any]]:
-    """The accounts without a secret or a part of one: label, state in one word, why one is in a cooldown and
-    for how many seconds more.
+    """The accounts without a secret or a part of one: label, state in one word, the reason for a cooldown and
+    the seconds left.
     """
     if pool.record is not None:
         await pool.record.recall(runtime, log)

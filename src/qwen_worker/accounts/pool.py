@@ -1,7 +1,7 @@
 """The accounts under one reading of the settings: each with its configuration and its credentials.
 
-What only several accounts need (turns, cooldowns, their record) is imported where there are several, what
-only a login needs where there is one.
+Modules that only several accounts need (turns, cooldowns, their record) are imported if there are several;
+modules that only a login needs, if there is one.
 """
 
 from typing import TYPE_CHECKING
@@ -14,13 +14,14 @@ from qwen_worker.log import Log
 from qwen_worker.models import resolve_model
 from qwen_worker.platform.ports import Runtime
 from qwen_worker.upstream.attempts import AccountAccess
-from qwen_worker.upstream.call import Ways
+from qwen_worker.upstream.call import HostApi, Ways
 from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
+    from qwen_worker.upstream.host_models import HostLists
 
 REFRESH_LEAD_SECONDS = 1800.0
 """How long before its expiry a token is refreshed in the background."""
@@ -29,13 +30,17 @@ REFRESH_LEAD_SECONDS = 1800.0
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "health_id", "settings", "source")
+    __slots__ = ("_refused_stage", "base_url", "health_id", "settings", "source")
 
-    def __init__(self, settings: AccountSettings, source: "CredentialSource", health_id: str) -> None:
+    def __init__(
+        self, settings: AccountSettings, source: "CredentialSource", health_id: str, base_url: str
+    ) -> None:
         self.settings = settings
         self.source = source
         self.health_id = health_id
-        """By what its cooldowns are found: another one if its secret or its base URL changes."""
+        """Identifies its cooldowns. Changes with its secret and its base URL."""
+        self.base_url = base_url
+        """Where a key calls; a login's host is told by its token."""
         self._refused_stage: object = None
 
     @property
@@ -44,7 +49,7 @@ class Account:
         return self.settings.label
 
     def access(self, model: str) -> AccountAccess:
-        """What a call for a model needs of it; `model` is the name that it has there."""
+        """What a call to this account needs; `model` is the model's name at its host."""
         ways = Ways(self.settings.responses, self.settings.messages)
         return AccountAccess(self.settings.label, self.source, model, ways)
 
@@ -58,7 +63,7 @@ class Account:
         self._refused_stage = self.source.stage
 
     def has_renewed(self, now_ms: int) -> bool:
-        """Whether the credential has come back to life since, by the cron trigger or another isolate."""
+        """Whether the cron trigger or another isolate has renewed the credential since then."""
         return self.source.has_renewed(self._refused_stage, now_ms)
 
 
@@ -81,15 +86,19 @@ class AccountPool:
                 account,
                 _source(account, settings, credentials, is_alone),
                 _health_id(account, settings) if are_several else account.identity,
+                _base_url(account, settings),
             )
             for account in settings.accounts
         )
         self._settings = settings
         self.record = (record or _new_record()) if are_several else None
         """The turns and cooldowns of the accounts; None where there is only one."""
+        self.model_lists: HostLists = {}
+        """What the hosts list, as far as it is known."""
 
-    def serving(self, model: str | None) -> list[ServingAccount]:
-        """The accounts that may be asked for a model, by the client's name for it (None: the default model).
+    def serving(self, model: str | None, api: HostApi | None = None) -> list[ServingAccount]:
+        """The accounts that may be asked for a model, by the client's name for it (None: the default model),
+        and whose host has the API.
 
         Raises NotFound if there is none.
         """
@@ -97,6 +106,8 @@ class AccountPool:
         asked = model or settings.default_model
         found = []
         for account in self.accounts:
+            if api is not None and not api.is_at(account.settings.kind, account.base_url):
+                continue
             resolved = resolve_model(
                 model,
                 default=settings.default_model,
@@ -106,15 +117,28 @@ class AccountPool:
             if account.serves(asked, resolved):
                 found.append((account, resolved))
         if not found:
+            at = "" if api is None else f" at a host that has {api.name}"
             raise NotFound(
-                f"No account of this gateway is configured for the model `{asked}`.",
+                f"No account of this gateway is configured for the model `{asked}`{at}.",
                 code="model_not_found",
                 param="model",
             )
         return found
 
+    def first_ready(self, model: str | None, now_ms: int) -> ServingAccount | None:
+        """The account that comes first by priority among those that serve a model and are in no cooldown; for
+        a question that counts as nobody's turn. Raises NotFound.
+        """
+        ready = [
+            serving
+            for serving in self.serving(model)
+            if self.record is None
+            or self.record.memory.health(serving[0].health_id).cooldown_for(serving[1], now_ms) is None
+        ]
+        return min(ready, key=lambda serving: serving[0].settings.priority, default=None)
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does: keeps the logins fresh, tells of cooldowns. Never raises."""
+        """Does the cron trigger's work: refreshes logins and writes cooldowns. Never raises."""
         for account in self.accounts:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
         if self.record is not None:
@@ -141,13 +165,16 @@ def _new_record() -> "CooldownRecord":
     return CooldownRecord(AccountsMemory())
 
 
+def _base_url(account: AccountSettings, settings: Settings) -> str:
+    """Where an API key calls."""
+    return account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
+
+
 def _source(
     account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
 ) -> "CredentialSource":
     if account.api_key is not None:
-        return ApiKeySource(
-            account.api_key, account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
-        )
+        return ApiKeySource(account.api_key, _base_url(account, settings))
     from qwen_worker.credentials.oauth_source import OAuthSource
 
     return OAuthSource(

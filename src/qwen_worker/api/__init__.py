@@ -1,1 +1,1 @@
-"""What clients speak: a folder or a file an API. Knows no account and no host."""
+"""The APIs that clients speak, each in a folder or a file. Nothing here knows an account or a host."""

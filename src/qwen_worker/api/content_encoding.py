@@ -1,7 +1,8 @@
 """Compressed bodies of requests (`content-encoding`).
 
-Python decompresses, not the runtime: it stops at the limit, where `DecompressionStream` unpacks all of a bomb
-into memory, and a body that is no gzip is an exception, which has ended the process of older runtimes.
+Python decompresses, not the runtime. Python can stop at the limit, while `DecompressionStream` would unpack a
+whole decompression bomb into memory. And a body that is no gzip raises an exception in Python, while it has
+ended the process of older runtimes.
 """
 
 import zlib
@@ -16,7 +17,7 @@ _LONGEST_NAME = 32
 def decode_body(data: bytes, encoding: str, limit_bytes: int) -> bytes:
     """The body without the codings that a `content-encoding` header lists, the last applied first.
 
-    Raises PayloadTooLarge if it, or what lies between two codings, is larger than `limit_bytes`, and
+    Raises PayloadTooLarge if it, or the result of one of several codings, is larger than `limit_bytes`, and
     UnsupportedEncoding if it cannot be decoded.
     """
     codings = [
@@ -64,7 +65,8 @@ def _decode(data: bytes, coding: str, limit_bytes: int) -> bytes:
 def _decompressor(coding: str, data: bytes) -> Any:
     if coding == "zstd":
         zstd = _zstd()
-        # RFC 8878 has decoders support 8 MB; more is memory that a few bytes can ask for.
+        # RFC 8878 asks decoders to support windows of 8 MB. If more were allowed, a few bytes could claim
+        # much memory.
         return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: 23})
     if coding.endswith("gzip"):
         return zlib.decompressobj(31)

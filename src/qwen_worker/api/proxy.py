@@ -6,8 +6,9 @@ Until the first event of a stream has come, an error is an answer with its own s
 client is kept waiting with keep-alives, and from then on an error is what ends the stream.
 
 Everything here runs in the request's own task: a client that goes away ends it, and Qwen's connection with
-it. An await is a turn of the event loop and a task is two, so there is none before the first byte that need
-not be. What a usual request does not need is imported only where it is needed, to keep the start short.
+it. An await costs a turn of the event loop and a task costs two, so before the first byte there are no
+needless ones. What a usual request does not need is imported only where it is needed, to keep the start
+short.
 """
 
 import asyncio
@@ -17,10 +18,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from qwen_worker.api.context import Context
+from qwen_worker.api.log_fields import counts, finish_reason
 from qwen_worker.api.passed_headers import passed_headers
 from qwen_worker.dialect import Completion
-from qwen_worker.errors import InternalError, ProxyError, UpstreamUnavailable
-from qwen_worker.platform.ports import Pipe, Response, StreamBroken
+from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
+from qwen_worker.platform.ports import BodyReader, Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
@@ -42,10 +44,10 @@ STREAM_HEADERS = {
 async def proxy(call: Call, context: Context) -> None:
     """Answers a checked request. Raises ProxyError, and has not responded then, if no account can.
 
-    The call holds the request, which may be large: nobody keeps it while a stream lasts. Handlers make it in
-    the arguments of their call, and have no name for it.
+    The call holds the request, which may be large, so no variable keeps it while a stream lasts. Handlers
+    create it in the arguments of this function, without a name.
     """
-    journey = _Journey(call, context)
+    journey = Journey(call, context)
     is_stream = call.stream
     del call
     if is_stream:
@@ -54,7 +56,7 @@ async def proxy(call: Call, context: Context) -> None:
         await journey.whole()
 
 
-class _Journey:
+class Journey:
     """One request on its way to Qwen and back."""
 
     def __init__(self, call: Call, context: Context) -> None:
@@ -76,17 +78,22 @@ class _Journey:
             log=context.log,
         )
 
-    async def _open(self) -> Opened:
+    async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
         exchange, pool = self._exchange, self._context.pool
-        serving = pool.serving(self._model)
-        if pool.record is None:
-            account, model = serving[0]
-            opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
-        else:
-            from qwen_worker.accounts.failover import Failover
+        serving = pool.serving(self._model, exchange.call.api)
+        try:
+            if pool.record is None:
+                account, model = serving[0]
+                opened = await open_on_account(exchange, account.access(model), attempts=ATTEMPTS)
+            else:
+                from qwen_worker.accounts.failover import Failover
 
-            opened = await Failover(exchange, serving, pool.record).open()
+                opened = await Failover(exchange, serving, pool.record).open()
+        except ProxyError as error:
+            if exchange.call.explain is not None:
+                exchange.call.explain(error)
+            raise
         exchange.forget_request()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
@@ -96,32 +103,39 @@ class _Journey:
 
     async def whole(self) -> None:
         """Responds with an answer that has come whole and was checked."""
-        opened = await self._open()
-        answer = cast("WholeAnswer", opened.content)
-        headers = {**self._headers(opened), "content-type": "application/json"}
-        translator = opened.prepared.translator
-        if translator is None and answer.rest is not None:
-            await self._pass_on(answer, headers)
-        else:
-            if translator is None:
-                retouch = opened.prepared.retouch
-                body = answer.data if retouch is None else retouch(answer.data)
-            elif answer.rest is None:
-                body = json.dumps(translator.whole(answer.value)).encode()
-            else:
+        opened = await self.ask()
+        answer, prepared = cast("WholeAnswer", opened.content), opened.prepared
+        headers = {**self.headers(opened), "content-type": "application/json"}
+        if answer.rest is not None:
+            if prepared.translator is not None:
+                opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self._context.respond(Response(200, headers, body))
-        self._log_end("completion ended", answer.completion, len(answer.data))
+            self.log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
+            return
+        if prepared.translator is not None:
+            body = json.dumps(prepared.translator.whole(answer.value)).encode()
+        else:
+            body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
+        self._context.respond(Response(200, headers, body))
+        self.log_end("completion ended", answer.completion, len(answer.data))
 
-    async def _pass_on(self, answer: "WholeAnswer", headers: dict[str, str]) -> None:
-        """Responds with an answer that is too long to be read first."""
+    async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
+        """Responds with an answer that is too long to be read first. Returns what became of it.
+
+        If it breaks off, the client has half a JSON object, which it cannot take for an answer.
+        """
         pipe = self._context.runtime.open_pipe()
-        relayed = pipe.relay(answer.rest, answer.data) if answer.rest is not None else None
+        head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
+        relayed = pipe.relay(rest, head if retouch is None else retouch(head))
         self._context.respond(Response(200, headers, pipe.readable))
-        with suppress(StreamBroken):
-            if relayed is not None:
-                await relayed
+        error: ProxyError | None = None
+        try:
+            await relayed
+        except StreamBroken:
+            error = StreamFailed("The connection to Qwen broke in the middle of the answer.")
+        opened.answer.end_timeout()
         pipe.close()
+        return Completion(error)
 
     # --- a stream
 
@@ -129,7 +143,7 @@ class _Journey:
         """Responds as soon as a stream can begin, and goes on until it has ended."""
         wait = self._keep_alive()
         try:
-            opened = await self._open()
+            opened = await self.ask()
         except Exception as error:
             wait.end()
             if wait.pipe is None:
@@ -142,7 +156,7 @@ class _Journey:
             return
         pipe = wait.take_pipe()
         work = self._relay(pipe, opened)
-        self._context.respond(_stream_response(pipe, self._headers(opened)))
+        self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
         await self._to_the_end(pipe, work)
@@ -167,7 +181,7 @@ class _Journey:
             translator = prepared.repairer()
         if translator is None:
             # Begun here and now: the first event is on its way before the response begins.
-            tail, dialect = StreamTail(), prepared.dialect
+            tail, dialect = StreamTail(prepared.kept_bytes), prepared.dialect
             return follow_native(
                 pipe,
                 pipe.relay(start.reader, head, tail.feed, lambda: dialect.is_done(tail)),
@@ -196,7 +210,7 @@ class _Journey:
         return await self._relay(pipe, opened)
 
     async def _fail(self, pipe: Pipe, wait: KeepAlive, error: Exception) -> StreamOutcome:
-        """Tells an error in a stream that has begun with keep-alives."""
+        """Sends an error in a stream that has begun with keep-alives."""
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
@@ -204,10 +218,10 @@ class _Journey:
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
-        """Runs a stream to its end, which the client sees whatever happens."""
+        """Runs a stream to its end. Whatever happens, the client sees how it ended."""
         try:
             outcome = await work
-            self._log_end("stream ended", outcome.completion, outcome.size_bytes)
+            self.log_end("stream ended", outcome.completion, outcome.size_bytes)
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
@@ -219,18 +233,19 @@ class _Journey:
 
     # --- both
 
-    def _headers(self, opened: Opened) -> dict[str, str]:
+    def headers(self, opened: Opened) -> dict[str, str]:
+        """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
-    def _log_end(self, event: str, completion: Completion, size_bytes: int) -> None:
-        """The one line that tells what became of the request."""
+    def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
+        """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(
             event,
             model=self._model or self._context.settings.default_model,
-            usage=completion.usage,
-            finish_reason=completion.finish_reason,
+            usage=counts(completion.usage, self._exchange.errors),
+            finish_reason=finish_reason(completion.finish_reason, self._exchange.errors),
             bytes=size_bytes,
             time_to_first_byte_ms=None
             if self._first_byte_ms is None

@@ -12,7 +12,7 @@ from qwen_worker.errors import ProxyError
 Handler = Callable[[Context], Awaitable[None]]
 
 ErrorBody = Callable[[ProxyError, str], str]
-"""Renders an error and the request's id as the body of a response."""
+"""Makes the body of a response from an error and the request's id."""
 
 
 async def _welcome(context: Context) -> None:
@@ -25,6 +25,28 @@ async def _health(context: Context) -> None:
     from qwen_worker.api.health import health
 
     await health(context)
+
+
+async def _create_completion(context: Context) -> None:
+    from qwen_worker.api.completions.handler import create_completion
+
+    await create_completion(context)
+
+
+async def _create_embeddings(context: Context) -> None:
+    from qwen_worker.api.embeddings.handler import create_embeddings
+
+    await create_embeddings(context)
+
+
+async def _chat_completions(context: Context) -> None:
+    await chat_completions(context, _chat_of_responses)
+
+
+def _chat_of_responses(raw: bytes) -> bytes:
+    from qwen_worker.api.responses.posted_to_chat import chat_of_responses
+
+    return chat_of_responses(raw)
 
 
 async def _create_response(context: Context) -> None:
@@ -79,7 +101,7 @@ class Endpoint(NamedTuple):
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/chat/completions", chat_completions),
+    Endpoint("POST", "/v1/chat/completions", _chat_completions),
     Endpoint("POST", "/v1/responses", _create_response),
     Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
     Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),
@@ -87,6 +109,8 @@ ENDPOINTS = (
     Endpoint("DELETE", "/v1/responses/{id}", _stored_response, is_listed=False),
     Endpoint("POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id"),
     Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
+    Endpoint("POST", "/v1/completions", _create_completion),
+    Endpoint("POST", "/v1/embeddings", _create_embeddings),
     Endpoint("GET", "/v1/models", list_models),
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/health", _health, needs_key=False),
@@ -110,12 +134,12 @@ class Route(NamedTuple):
 
     @property
     def needs_key(self) -> bool:
-        """Whether one must have a key even to be told that a method is wrong."""
+        """Whether a client needs a key even to learn that a method is wrong."""
         return any(endpoint.needs_key for endpoint in self.endpoints.values())
 
     @property
     def error_body(self) -> ErrorBody:
-        """How the API of this path renders an error."""
+        """How the API of this path words an error."""
         return next(iter(self.endpoints.values())).error_body
 
     @property

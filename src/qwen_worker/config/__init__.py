@@ -1,1 +1,1 @@
-"""What an operator has configured: every variable, read, parsed and checked once."""
+"""The configuration: every variable, read, parsed and checked once."""

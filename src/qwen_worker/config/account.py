@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 Kind = Literal["oauth", "api_key"]
 
 Way = Literal["native", "bridged"]
-"""The host's own API, or one made of its chat completions."""
+"""Through the host's own API, or translated to its chat completions."""
 
 DEFAULT_PRIORITIES: dict[Kind, int] = {"api_key": 10, "oauth": 20}
 """Keys are used before logins where no priority says otherwise."""
@@ -46,5 +46,5 @@ KV_ACCOUNT = AccountSettings("oauth", "QWEN_KV", "kv", DEFAULT_PRIORITIES["oauth
 
 
 def is_bare_key(text: str) -> bool:
-    """Whether the text of a variable is a key itself, and no JSON that describes some."""
+    """Whether the text of a variable is a key itself, and no JSON that describes accounts."""
     return not text.startswith(("{", "["))

@@ -3,8 +3,8 @@
     QWEN_CLI_AUTH, QWEN_CLI_AUTH_2 ... _20     logins: objects as in the CLI's `oauth_creds.json`
     QWEN_API_KEY,  QWEN_API_KEY_2  ... _20     keys: the bare key, or an object with the member `api_key`
 
-Each variable holds one account or a JSON array of them; numbers may be left out. The common case, a bare key
-and nothing else, is read here. What all else needs is in `descriptions`, loaded only then.
+Each variable holds one account or a JSON array of them; numbers may be left out. This module reads the common
+case, a bare key and nothing else. `descriptions` reads all others, and is loaded only then.
 """
 
 from collections.abc import Callable

@@ -32,7 +32,7 @@ _OTHER_PATHS = {
     *("", "/v1", "/api", "/api/v1", "/compatible-mode", "/compatible-mode/v1", "/compatible-mode/v1/v1"),
     *("/apps/anthropic", "/apps/anthropic/v1", "/api/v2/apps/protocols/compatible-mode/v1"),
 }
-"""What is pasted in its place: nothing, a part of it, or where the same hosts have their other APIs."""
+"""The paths that people paste instead: none, a part of it, or that of another API of the same host."""
 
 
 def mended_base_url(text: str, *, is_api: bool = True) -> tuple[str, list[str]] | None:

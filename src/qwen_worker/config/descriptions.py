@@ -1,18 +1,19 @@
 """Accounts that a variable describes in JSON, several of them, or broken ones.
 
 An object may have these members besides the secret, all optional: `base_url`, `models` (an array of the only
-models that the account serves), `label` (its name in the log and on /health; default: the variable's name)
-and `priority` (a whole number, lower ones are used first).
+models that the account serves), `label` (its name in the log and on /health; default: the variable's name),
+`priority` (a whole number, lower ones are used first), `responses` and `messages` ("native" or "bridged":
+whether the host is asked in the words of these APIs, or through chat completions).
 
-An account is known by its secret, not by its place among the variables: whatever is added, removed or put in
-another order, no account gets the KV record or the cooldown of another one.
+An account is known by its secret, not by its place among the variables: if accounts are added, removed or
+reordered, none gets the KV record or the cooldown of another one.
 """
 
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind
+from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind, Way
 from qwen_worker.config.login import CredentialFormatError, oauth_token_from
 from qwen_worker.config.members import (
     EXPECTED,
@@ -43,7 +44,9 @@ Mended = Callable[[str, list[str]], None]
 def described_accounts(
     given: Mapping[str, str], report: Report, mended: Mended
 ) -> tuple[AccountSettings, ...]:
-    """What `read_accounts` promises, for the variables that are set, the logins' first."""
+    """The accounts that `read_accounts` returns. `given` holds the variables that are set, those of logins
+    first.
+    """
     problems: list[tuple[str, str]] = []
     reader = _Reader(given, problems, mended)
     reader.read("oauth")
@@ -109,6 +112,8 @@ class _Reader:
             self._priority(variable, kind, item, members),
             models_of(members),
             base_url,
+            responses=self._way(variable, item, members, "responses") or "bridged",
+            messages=self._way(variable, item, members, "messages"),
         )
         if kind == "oauth":
             login = oauth_token_from(value)
@@ -142,6 +147,13 @@ class _Reader:
             self._report(variable, item, "priority", "a whole number")
             return default
         return priority
+
+    def _way(self, variable: str, item: int, members: dict[str, Any], api: str) -> Way | None:
+        way = members.get(api)
+        if way == "native" or way == "bridged" or way is None:
+            return way
+        self._report(variable, item, api, '"native" or "bridged"')
+        return None
 
     def _report(self, variable: str, item: int, member: str, expected: str) -> None:
         self._problems.append((_place(variable, item, member), expected))

@@ -53,7 +53,7 @@ class OAuthToken(NamedTuple):
         return now_ms < self.usable_until_ms
 
     def is_newer_than(self, other: "OAuthToken") -> bool:
-        """Whether this token was issued after `other`; with nothing to tell it by, it counts as newer.
+        """Whether this token was issued after `other`; if that cannot be told, it counts as newer.
 
         Both are stages of one login, whose refresh tokens rotate, so the order is that of their issue.
         """

@@ -1,4 +1,4 @@
-"""What the text of an account's variable, and each member of an account, stands for."""
+"""Reads the text of an account's variable, and each member of an account."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def key_of(members: dict[str, Any], value: Any) -> tuple[str, list[str]]:
 
 
 def remarks_on(members: dict[str, Any], login: OAuthToken) -> list[str]:
-    """What of a login was read otherwise than it was written."""
+    """What was mended in a login, in words."""
     remarks = []
     expiry = members.get("expiry_date")
     if isinstance(expiry, str) and login.expiry_date_ms is not None:

@@ -1,7 +1,7 @@
-"""Values as people paste them: what surrounds them is taken away, and it is told what that was.
+"""Values as people paste them: takes away what surrounds them, and tells what that was.
 
-Nothing here is loaded unless `looks_pasted` or a failure says that something is odd. What was mended is told
-in a few words, which never hold the value.
+Loaded only if `looks_pasted` or a failure says that something is odd. What was mended is told in a few words,
+which never hold the value.
 """
 
 import re
@@ -60,8 +60,7 @@ class Pasted(NamedTuple):
 def mended_text(name: str, text: str) -> Pasted:
     """The value of the variable `name` without what does not belong to it.
 
-    A value of which nothing would remain is given back as it is: a list of keys that is broken must not count
-    as none.
+    If nothing would remain, the value is returned unchanged: a broken list of keys must not count as no keys.
     """
     mended: dict[str, None] = {}
     clean = visible_text(text, mended).strip()

@@ -35,7 +35,7 @@ _NAMES = {
     "baseUrl": "base_url",
     "baseURL": "base_url",
 }
-_BESIDE_THE_SECRET = ("label", "base_url", "models", "priority")
+_BESIDE_THE_SECRET = ("label", "base_url", "models", "priority", "responses", "messages")
 _DEEPEST = 3
 
 
@@ -79,7 +79,9 @@ def read_login(text: str) -> tuple[Any, list[str]]:
 
 
 def canonical(value: Any, kind: Kind) -> tuple[Any, list[str]]:
-    """An account with the names that `oauth_creds.json` has, out of what is around it; what was mended."""
+    """An account with the names of `oauth_creds.json`, taken out of any object around it, and what was
+    mended.
+    """
     mended: dict[str, None] = {}
     secret = "access_token" if kind == "oauth" else "api_key"
     return _canonical(value, secret, mended, 0), list(mended)
@@ -156,4 +158,4 @@ _MENDERS: tuple[tuple[str, Callable[[str], str]], ...] = (
     ("single quotes", lambda text: text if '"' in text else text.replace("'", '"')),
     ("a comma too many", lambda text: _COMMA_TOO_MANY.sub(r"\1", text)),
 )
-"""Each is tried on what those before it have left."""
+"""Each works on the result of those before it."""

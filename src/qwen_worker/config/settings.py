@@ -16,7 +16,6 @@ from qwen_worker.log import LEVELS
 from qwen_worker.platform.ports import Environment
 
 DEFAULT_MODEL = "qwen3-coder-plus"
-DEFAULT_MODELS = ("qwen3-coder-plus", "qwen3-coder-flash", "coder-model", "vision-model")
 DEFAULT_OAUTH_BASE_URL = "https://chat.qwen.ai"
 
 REMOVED = {
@@ -30,7 +29,7 @@ REMOVED = {
 
 
 class Settings(NamedTuple):
-    """The Worker's configuration. The README's table documents each variable."""
+    """The Worker's configuration. docs/configuration.md explains each variable."""
 
     accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
     """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
@@ -40,8 +39,8 @@ class Settings(NamedTuple):
     """DEFAULT_MODEL: for requests that name no model."""
     model_aliases: Mapping[str, str] = {}
     """MODEL_ALIASES: the model that is meant by a client's name for it."""
-    models: tuple[str, ...] = DEFAULT_MODELS
-    """QWEN_MODELS: the catalogue of /v1/models."""
+    models: tuple[str, ...] = ()
+    """QWEN_MODELS, and DEFAULT_MODEL: the catalogue of /v1/models; none: what the accounts serve."""
     base_url: str | None = None
     """QWEN_BASE_URL: Qwen's API, without trailing slash; None: the credential's own or the default."""
     oauth_base_url: str = DEFAULT_OAUTH_BASE_URL
@@ -53,7 +52,8 @@ class Settings(NamedTuple):
     upstream_timeout_seconds: float = 600.0
     """UPSTREAM_TIMEOUT_SECONDS: a whole non-streaming answer, or the headers of a stream."""
     keep_alive_seconds: float = 10.0
-    """STREAM_KEEP_ALIVE_SECONDS: silence before the first event after which comments are sent; 0: never."""
+    """STREAM_KEEP_ALIVE_SECONDS: silence before the first event after which keep-alives are sent; 0: never.
+    """
     idle_timeout_seconds: float = 300.0
     """STREAM_IDLE_TIMEOUT_SECONDS: silence within a stream after which it is given up."""
     problems: tuple[Problem, ...] = ()
@@ -81,13 +81,13 @@ class Settings(NamedTuple):
         reader = Reader(env)
         named, aliases = reader.model_and_aliases()
         default_model = named or DEFAULT_MODEL
-        listed = reader.names("QWEN_MODELS") or DEFAULT_MODELS
+        listed = reader.names("QWEN_MODELS")
         settings = cls(
             accounts=read_accounts(reader.text, reader.report, reader.mended),
             client_keys=reader.client_keys(),
             default_model=default_model,
             model_aliases=aliases,
-            models=tuple(dict.fromkeys((*listed, default_model))),
+            models=tuple(dict.fromkeys((*listed, default_model))) if listed else (),
             base_url=reader.base_url(),
             oauth_base_url=reader.url("QWEN_OAUTH_BASE_URL", is_api=False) or DEFAULT_OAUTH_BASE_URL,
             log_level=reader.choice("LOG_LEVEL", tuple(LEVELS), default="info"),

@@ -11,9 +11,9 @@ _ODD_BEGINNINGS = (
 
 
 def looks_pasted(name: str, text: str) -> bool:
-    """Whether there may be something around or in a variable's value that is not meant; `text` is stripped.
+    """Whether a variable's value may hold something that does not belong to it; `text` is stripped.
 
-    It is cheap and asked of every value. What there is, and what was meant, `pasted` finds out.
+    It is cheap, since it looks at every value. `pasted` finds out what is wrong, and what was meant.
     """
     if not text.isascii() or "\0" in text or "\r" in text or "\x1b" in text:
         return True

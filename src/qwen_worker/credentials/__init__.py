@@ -1,1 +1,1 @@
-"""Upstream credentials: what we call Qwen with, and how it stays valid."""
+"""The credentials that the gateway calls Qwen with, and how they stay valid."""

@@ -1,4 +1,4 @@
-"""A static API key as a credential: it needs no refresh, and there is no other one in its place."""
+"""A static API key as a credential: it needs no refresh and has no substitute."""
 
 from typing import Any
 
@@ -32,8 +32,11 @@ class ApiKeySource:
         """Raises CredentialsRejected: a key that Qwen's API refuses has no substitute."""
         raise CredentialsRejected(KEY_REJECTED_MESSAGE)
 
+    def note_accepted(self) -> None:
+        """Nothing: a key is refused each time, or never."""
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """Nothing: a key does not expire."""
+        """Does nothing: a key does not expire."""
 
     def has_renewed(self, refused: object, now_ms: int) -> bool:
         """Whether there is another credential now than the `refused` one: never."""

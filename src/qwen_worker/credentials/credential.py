@@ -1,4 +1,4 @@
-"""What a call to Qwen needs of a login or of a key, as an immutable value."""
+"""The part of a login or a key that a call to Qwen needs, as an immutable value."""
 
 from typing import Literal, NamedTuple
 

@@ -21,11 +21,16 @@ MISSING_MESSAGE = (
 )
 
 
+def discontinued() -> ProxyError:
+    """The error while the API refuses tokens that have only just been issued."""
+    return CredentialsRejected(DISCONTINUED_MESSAGE, code="oauth_discontinued")
+
+
 def no_token(state: AccountState, now_ms: int) -> ProxyError:
     """The error for a request while the account has no token that it may use."""
     token = state.held.token
     if now_ms < state.discontinued.until_ms:
-        return CredentialsRejected(DISCONTINUED_MESSAGE, code="oauth_discontinued")
+        return discontinued()
     if token is None:
         return CredentialsMissing(MISSING_MESSAGE)
     if token.refresh_token is None:
@@ -34,6 +39,6 @@ def no_token(state: AccountState, now_ms: int) -> ProxyError:
     if refusal is not None and refusal.final:
         return CredentialsRejected(REJECTED_MESSAGE)
     return RefreshPending(
-        "The token for Qwen is being refreshed, or the refresh failed in passing. Try again shortly.",
+        "The token for Qwen is being refreshed, or the refresh failed temporarily. Try again shortly.",
         retry_after_seconds=max(1.0, (state.refreshes.retry_at_ms - now_ms) / 1000),
     )

@@ -10,7 +10,7 @@ Source = Literal["memory", "kv", "environment"]
 """Where the held token came from; "memory": this isolate has refreshed it itself."""
 
 YOUTH = 0.15
-"""The part of a token's life in which it is not refreshed, however long the lead time."""
+"""A token is not refreshed in this first part of its life, however long the lead time is."""
 
 
 class HeldToken:
@@ -21,14 +21,14 @@ class HeldToken:
     def __init__(self) -> None:
         self.token: OAuthToken | None = None
         self.credential: Credential | None = None
-        """What requests are given of the token; None as long as there is none."""
+        """What requests get of the token; None if there is no token."""
         self.source: Source = "environment"
         self.usable_until_ms = 0
         self.due_at_ms = FOREVER_MS
         """From when on the token should be refreshed."""
 
     def hold(self, token: OAuthToken, source: Source, credential: Credential, due_at_ms: int) -> None:
-        """Puts `token` in the place of the one before."""
+        """Replaces the token by `token`."""
         self.token = token
         self.source = source
         self.credential = credential
@@ -36,7 +36,7 @@ class HeldToken:
         self.due_at_ms = due_at_ms
 
     def call_with(self, credential: Credential) -> None:
-        """Changes where the same token calls, after a change of the settings."""
+        """Changes the base URL of the same token, after a change of the settings."""
         self.credential = credential
 
 

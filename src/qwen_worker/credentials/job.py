@@ -1,4 +1,4 @@
-"""What a piece of work on an OAuth account works with."""
+"""What a job on an OAuth account needs."""
 
 from typing import NamedTuple
 
@@ -14,10 +14,9 @@ from qwen_worker.platform.ports import Runtime
 class LoginSettings(NamedTuple):
     """How an OAuth account is configured.
 
-    `login` is None where the account lives in KV alone, under `record_key`. `oauth_base_url` is the host of
-    the token endpoint. `base_url` is where to call in any case, `fallback_base_url` where to call if the
-    login names no host. `lead_ms` before its expiry a token is refreshed. `is_alone`: there is no other
-    login.
+    `login` is None if the account is only in KV, under `record_key`. `oauth_base_url` is the host of the
+    token endpoint. `base_url` is where to call in any case, `fallback_base_url` where to call if the login
+    names no host. `lead_ms` before its expiry a token is refreshed. `is_alone`: there is no other login.
     """
 
     login: OAuthToken | None
@@ -29,13 +28,13 @@ class LoginSettings(NamedTuple):
     is_alone: bool
 
     def credential(self, token: OAuthToken) -> Credential:
-        """What requests are given of a token."""
+        """What requests get of a token."""
         base_url = self.base_url or oauth_api_base_url(token.resource_url, self.fallback_base_url)
         return Credential("oauth", token.access_token, base_url)
 
 
 class Job:
-    """One piece of work on an account: the account, and the runtime and log that the work is bound to."""
+    """One job on an account: the account, and the runtime and log that the job is bound to."""
 
     __slots__ = ("clock", "log", "runtime", "settings", "state", "store")
 
@@ -54,8 +53,8 @@ class Job:
             self.log.warning(
                 "resource_url of the login is not usable", consequence="the next base URL is used"
             )
-        # Isolates that hold the same token must not fall due at the same moment: few are early, so that the
-        # first one's refresh is visible to the others when their time comes.
+        # Isolates that hold the same token must not refresh it at the same moment. A few are early, and the
+        # others see their refresh before their own time comes.
         lead_ms = self.settings.lead_ms
         early_ms = int(lead_ms / 2 * (1 - self.runtime.random() ** (1 / 3)))
         self.state.adopt(

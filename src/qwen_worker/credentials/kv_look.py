@@ -1,4 +1,4 @@
-"""From KV into memory: finds an account's best login in its records.
+"""Reads KV: finds an account's best login in its records.
 
 KV's record and the configured login compete for a fresh isolate's memory; later the record of another isolate
 may be better than what is in memory, or older (KV is stale for up to 60 s), or belong to another login.
@@ -11,7 +11,7 @@ from qwen_worker.platform.ports import StoreError
 
 
 class KvLook:
-    """The readings of one job."""
+    """The reads of one job."""
 
     __slots__ = ("_job", "_log", "_login", "_record", "_state")
 
@@ -74,7 +74,7 @@ class KvLook:
 
     async def find_other(self, spent: str, token: OAuthToken) -> bool:
         """After a refusal of `token`, whose refresh token has the fingerprint `spent`: takes over the login
-        that has come of it in another isolate, or else the one to fall back on.
+        that another isolate got for it, or else the login to fall back on.
 
         Returns whether there is another token in memory now.
         """
@@ -93,7 +93,7 @@ class KvLook:
         return True
 
     async def recall_refusal(self, spent: str) -> None:
-        """Takes over what an earlier isolate has found out about this refresh token."""
+        """Takes over an earlier isolate's note that this refresh token is dead."""
         if self._job.store is None:
             return
         try:
@@ -142,7 +142,8 @@ class KvLook:
     def _choose_first(self, stored: StoredLogin) -> None:
         """KV or the environment, in a fresh isolate.
 
-        A predecessor's record does not tell its origin: beside other logins it may be the one of those.
+        A record that the predecessor has written does not say which login it is from. If other logins are
+        configured, it may be from one of them.
         """
         login = self._login
         if login is None or stored.secret_fingerprint is not None:

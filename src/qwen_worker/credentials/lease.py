@@ -1,4 +1,4 @@
-"""Which request does a piece of work for all of its isolate."""
+"""Decides which request does a job for all requests of its isolate."""
 
 
 class Lease:
@@ -16,7 +16,7 @@ class Lease:
         self.until_ms = 0
         """0: nobody is at work; in the past: the work has died."""
         self.purpose: str | None = None
-        """What the holder, or the last one, has said that it works for."""
+        """The purpose that the holder, or the last holder, has given."""
 
     def take(self, until_ms: int, purpose: str | None = None) -> int:
         """Makes the caller the holder. Returns its number, which the other methods want."""

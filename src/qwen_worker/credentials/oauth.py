@@ -2,7 +2,7 @@
 
 Facts as the official Qwen Code CLI has them: `POST {host}/api/v1/oauth2/token`, a form-encoded body, a JSON
 answer `{access_token, token_type, refresh_token?, resource_url?, expires_in?}`. Each answer brings a new
-refresh token, and the one that was sent works no more. The endpoint answers a dead one with 400 or 401 and an
+refresh token; the one that was sent no longer works. The endpoint answers a dead one with 400 or 401 and an
 OAuth error; 429, 5xx and pages of HTML (from a firewall, with any status) are faults that pass.
 """
 
@@ -22,10 +22,12 @@ CLIENT_ID = "f0304373b74a44d2b584a3fb70ca9e56"
 TOKEN_PATH = "/api/v1/oauth2/token"  # noqa: S105
 
 TOKEN_TIMEOUT_MS = 20_000
-"""Long on purpose: giving up on an answer that is under way loses the rotated token in it."""
+"""Long on purpose: if the gateway gives up while an answer is on its way, the new token in it is lost."""
 
 ASSUMED_LIFETIME_SECONDS = 3600
-"""For an answer without `expires_in`. Tokens live 6 h; too short an assumption only refreshes early."""
+"""For an answer without `expires_in`. Tokens live 6 h; a value that is too short only makes the refresh
+early.
+"""
 
 MAX_LIFETIME_SECONDS = 365 * 86_400
 
@@ -84,7 +86,7 @@ def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken
     """What the endpoint's answer means for the login whose refresh token was sent.
 
     `retry_after` is the header's value; only its form in seconds is understood. `now_ms` is the time of the
-    request, so that the new expiry errs on the early side.
+    request, so the new expiry is rather too early than too late.
     """
     answer = parse_object(body, allows_nan=True)  # whatever else is in it, a token must not be lost
     if answer is None:
@@ -118,7 +120,7 @@ _NAMEABLE_ERRORS = _DEAD_ERRORS | _PASSING_ERRORS
 
 
 def _rotated(answer: dict[str, Any], access_token: str, spent: OAuthToken, now_ms: int) -> OAuthToken:
-    """The login's next stage: what the answer does not hold stays as it was."""
+    """The login after the refresh: members that the answer lacks stay as they were."""
     resource_url = printable_text(answer.get("resource_url"))
     return OAuthToken(
         access_token=access_token,

@@ -56,6 +56,7 @@ class OAuthSource:
             is_alone=is_alone,
         )
         self._state = account_state(states, record_key, lineage)
+        self._state.call(oauth_base_url, base_url or fallback_base_url)
         held = self._state.held
         if held.token is not None:
             held.call_with(self._settings.credential(held.token))
@@ -84,6 +85,10 @@ class OAuthSource:
         one has only just been issued.
         """
         return await self._wait_for(refused.secret, runtime, log, patience_ms)
+
+    def note_accepted(self) -> None:
+        """The API has answered with the credential."""
+        self._state.discontinued.note_accepted()
 
     @property
     def stage(self) -> object:
@@ -130,13 +135,16 @@ class OAuthSource:
         """Polls until there is a usable token other than `unwanted`; starts a job if nobody is at work."""
         state, clock = self._state, runtime.clock
         held, lease = state.held, state.job
-        deadline = clock.now_ms() + (PATIENCE_MS if patience_ms is None else patience_ms)
+        began = clock.now_ms()
+        deadline = began + (PATIENCE_MS if patience_ms is None else patience_ms)
         settled = False
         pause = POLL_SECONDS / 4
         while True:
             now = clock.now_ms()
-            if now < state.discontinued.until_ms:
-                raise self._no_token(now)
+            if now < state.discontinued.until_ms or state.discontinued.is_of(unwanted, began):
+                from qwen_worker.credentials.failure import discontinued
+
+                raise discontinued()
             credential = held.credential
             if credential is not None and now < held.usable_until_ms and credential.secret != unwanted:
                 if log.is_debug:

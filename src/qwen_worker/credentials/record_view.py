@@ -1,4 +1,4 @@
-"""What an isolate has learnt of an account's record in KV."""
+"""What an isolate knows of an account's record in KV."""
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.store import StoredLogin
@@ -28,49 +28,51 @@ class RecordView:
         self.is_unreadable = False
         """The last attempt to read it has failed."""
         self.is_ours = False
-        """It was once seen to descend from the configured login."""
+        """It was once seen to come from the configured login."""
         self.is_superseded = False
-        """Another configured login has taken the record over since: it is no longer ours to write."""
+        """Another configured login has taken the record over since: this account no longer writes it."""
         self.foreign: StoredLogin | None = None
         """Another account's login that KV has under our key, until it is set aside."""
         self.former_was_read = False
         """The account's other key has been looked at."""
         self.alternative: OAuthToken | None = None
-        """The one of two logins that was not taken, where the record does not tell which is newer."""
+        """The login that was not chosen, if the record does not say which of two is newer."""
 
     def is_foreign(self, stored: StoredLogin) -> bool:
-        """Whether a record descends from another login than the configured one."""
+        """Whether a record comes from another login than the configured one."""
         return self._lineage is not None and stored.secret_fingerprint not in (None, self._lineage)
 
     def note_reading(self, *, failed: bool) -> None:
-        """KV has been asked for a record."""
+        """Notes that a record was read from KV, or could not be read."""
         self.is_unreadable = failed
 
     def note_own(self, stored: StoredLogin) -> None:
-        """The record is this account's."""
+        """Notes that the record is this account's."""
         if self._lineage is None:
             self.descends_from = stored.secret_fingerprint
         else:
             self.is_ours = stored.secret_fingerprint is not None
 
     def note_foreign(self, stored: StoredLogin) -> bool:
-        """The record is another login's. Whether it is the first time that one has taken ours over."""
+        """Notes that the record is another login's. Returns whether it has just taken this account's record
+        over.
+        """
         self.foreign = stored
         is_news = self.is_ours and not self.is_superseded
         self.is_superseded = self.is_superseded or is_news
         return is_news
 
     def note_set_aside(self, stored: StoredLogin) -> None:
-        """The foreign login has its own record now."""
+        """Notes that the foreign login has its own record now."""
         if self.foreign is stored:
             self.foreign = None
 
     def note_written(self) -> None:
-        """The record was written by this isolate."""
+        """Notes that this isolate has written the record."""
         self.is_ours = self._lineage is not None
 
     def note_former_read(self) -> None:
-        """The account's other key is being looked at, which is done once."""
+        """Notes that the account's other key is being read, which happens once."""
         self.former_was_read = True
 
     def offer(self, alternative: OAuthToken) -> None:
@@ -78,6 +80,6 @@ class RecordView:
         self.alternative = alternative
 
     def take_alternative(self) -> OAuthToken | None:
-        """The login to fall back on, if there is one. It is given once."""
+        """The login to fall back on, if there is one. Returns it once."""
         other, self.alternative = self.alternative, None
         return other

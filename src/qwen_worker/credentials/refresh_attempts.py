@@ -8,7 +8,7 @@ from qwen_worker.credentials.job import Job
 
 REFRESH_ATTEMPTS = 3
 REFRESH_BUDGET_MS = 10_000
-"""No further attempt of a job starts later than this; background work has some 30 s in all."""
+"""A job starts no attempt later than this. Background work may last some 30 s in all."""
 
 
 async def refresh_with_retries(job: Job, token: OAuthToken, extend: Callable[[], None]) -> oauth.Outcome:
@@ -28,6 +28,6 @@ async def refresh_with_retries(job: Job, token: OAuthToken, extend: Callable[[],
         delay = max(outcome.retry_after_seconds or 0.0, 2.0 ** (attempt - 2) * (0.5 + runtime.random()))
         if clock.now_ms() + delay * 1000 > started_ms + REFRESH_BUDGET_MS:
             return outcome
-        log.info("refresh failed in passing", reason=outcome.reason, retry_in_ms=int(delay * 1000))
+        log.info("refresh failed temporarily", reason=outcome.reason, retry_in_ms=int(delay * 1000))
         await clock.sleep(delay)
         attempt += 1

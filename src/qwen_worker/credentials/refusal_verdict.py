@@ -1,4 +1,4 @@
-"""Whether a refresh token that the token endpoint refuses is dead, or spent by another isolate."""
+"""Decides whether a refused refresh token is dead, or was spent by another isolate."""
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials import oauth
@@ -11,11 +11,11 @@ SETTLE_SECONDS = 2.0
 CONFIRM_MS = 75_000
 """A refusal is final when KV, stale for up to 60 s, has not shown another login for so long."""
 PENDING_RETRY_MS = 4_000
-"""How soon the next job may start while that is open."""
+"""How soon the next job may start while a refusal is not final."""
 
 
 async def doubt(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> None:
-    """Remembers a refusal, and looks whether another isolate's refresh is the reason for it.
+    """Remembers a refusal, and looks in KV whether another isolate's refresh is the reason for it.
 
     `spent` is the fingerprint of the refused refresh token.
     """
@@ -26,12 +26,12 @@ async def doubt(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> N
 
 
 async def judge(job: Job, spent: str, token: OAuthToken) -> None:
-    """Makes the refusal of `token` final, or has it looked at again while KV could still be hiding another
-    isolate's login.
+    """Makes the refusal of `token` final, or has a later job look again while KV may not show another
+    isolate's login yet.
 
-    The configured login, never rotated, is not waited for: another isolate can have spent it only if this is
-    the very first refresh since it was configured, and a dead one should say so at once. Should that be
-    wrong, every later request looks into KV again.
+    If the configured login has never been refreshed, its refusal is final at once, so that the operator
+    learns of a dead login at once. Another isolate can have spent it only if this is the first refresh since
+    it was configured. Then a later request finds that isolate's login in KV.
     """
     state, store, now = job.state, job.store, job.clock.now_ms()
     refusal = state.refusals.get(spent)

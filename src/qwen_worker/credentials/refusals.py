@@ -7,14 +7,14 @@ from qwen_worker.credentials.store import REJECTION_LIFETIME_SECONDS
 from qwen_worker.fingerprint import fingerprint
 
 PROBE_MS = REJECTION_LIFETIME_SECONDS * 1000
-"""So long after a refusal the refresh token is tried once more."""
+"""How long after a refusal the refresh token is tried once more."""
 
 
 class Refusal(NamedTuple):
-    """The token endpoint has said that a refresh token is dead.
+    """The token endpoint's refusal of a refresh token.
 
-    It is `final` when no other isolate can be the one that has spent it. `since_ms` is the time of the first
-    refusal, `probe_at_ms` the time from which on it is tried once more.
+    It is `final` when no other isolate can have spent the token. `since_ms` is the time of the first refusal,
+    `probe_at_ms` the time from which on it is tried once more.
     """
 
     reason: str
@@ -43,13 +43,13 @@ class Refusals:
         return self._by_spent.get(spent)
 
     def note(self, spent: str, reason: str, now_ms: int) -> None:
-        """The endpoint has refused it, for the first time or again."""
+        """Notes that the endpoint has refused the token, for the first time or again."""
         earlier = self._by_spent.get(spent)
         since_ms = now_ms if earlier is None else earlier.since_ms
         self._by_spent[spent] = Refusal(reason, since_ms, now_ms + PROBE_MS)
 
     def recall(self, spent: str, now_ms: int) -> None:
-        """KV says that another isolate has found it dead. What this one has found out itself stays."""
+        """Notes another isolate's refusal, read from KV. A refusal that this isolate has seen stays."""
         self._by_spent.setdefault(spent, Refusal("refused earlier", now_ms, now_ms + PROBE_MS, final=True))
 
     def confirm(self, spent: str) -> None:
@@ -57,5 +57,5 @@ class Refusals:
         self._by_spent[spent] = self._by_spent[spent]._replace(final=True)
 
     def forget(self, spent: str) -> None:
-        """It has worked after all."""
+        """Forgets the refusal: the token has worked after all."""
         self._by_spent.pop(spent, None)

@@ -1,9 +1,9 @@
-"""The job that gets an account a good token: another isolate's out of KV, or one for the refresh token.
+"""The job that gets a good token for an account: another isolate's from KV, or a new one by a refresh.
 
 It looks into KV first, because another isolate may have refreshed already. When the token endpoint refuses a
-refresh token, another isolate may have spent it, whose record this place cannot see yet. So the job goes from
-each spent token to the record of its successor, and calls a login rejected only when KV has had the time to
-show another one.
+refresh token, another isolate may have spent it and KV may not show its record here yet. So the job follows
+each spent token to the record of its successor, and rejects a login only after KV has had the time to show
+another one.
 """
 
 from collections.abc import Coroutine
@@ -25,17 +25,19 @@ MAX_STEPS = 12
 """How many tokens a job looks at at most, from a spent one to its successor and so on."""
 
 UNREADABLE_DELAYS_SECONDS = (0.5, 1.0, 2.0)
-"""Pauses before the configured refresh token, most likely long spent, is sent because KV cannot be read."""
+"""Pauses while KV cannot be read. After them the configured refresh token is sent, although it was most
+likely spent long ago.
+"""
 
 FRESH_MS = 60_000
-"""A token refused by the API within this time of its issue was not refused for its age."""
+"""If the API refuses a token so soon after its issue, its age is not the reason."""
 
 
 class Need(NamedTuple):
     """What a job is to achieve: a token that is not due.
 
     `until`: not due for a request, or not due before the next cron trigger either; "looked": one look into KV
-    is all. `unwanted` is an access token that the API has refused.
+    is enough. `unwanted` is an access token that the API has refused.
     """
 
     until: Literal["not due", "not due soon", "looked"] = "not due"
@@ -43,7 +45,7 @@ class Need(NamedTuple):
 
 
 def start_renewal(job: Job, need: Need) -> None:
-    """Starts a renewal in the background. The state tells when it has ended, and what came of it."""
+    """Starts a renewal in the background. The state shows when it has ended, and its result."""
     job.runtime.background.spawn(renew(job, need))
 
 
@@ -99,12 +101,14 @@ class Renewal:
                 return
 
     def _is_settled(self) -> bool:
-        """Whether the need is met. Cron comes again long before twice the lead time is over."""
+        """Whether the need is met. The cron trigger comes again long before twice the lead time is over."""
         lead_ms = 2 * self._job.settings.lead_ms if self._need.until == "not due soon" else None
         return self._state.is_settled(self._clock.now_ms(), unwanted=self._need.unwanted, lead_ms=lead_ms)
 
     async def _advance(self, token: OAuthToken) -> bool:
-        """Refreshes this token, or finds what has come of it. Whether there may be another one to look at."""
+        """Refreshes this token, or finds its successor. Returns whether there may be another token to look
+        at.
+        """
         state, is_configured = self._state, token == self._job.settings.login
         if is_configured and await self._look.look_at_former_key():
             return True
@@ -119,7 +123,7 @@ class Renewal:
             await judge(self._job, spent, token)
             return False
         if token.access_token == self._need.unwanted and _is_fresh(token, now):
-            pause_ms = state.discontinued.note(now)
+            pause_ms = state.discontinued.note(token.access_token, now)
             self._log.error("fresh token refused by the API", code="oauth_discontinued", pause_ms=pause_ms)
             return False
         if is_configured and await self._finds_kv_readable():
@@ -134,14 +138,16 @@ class Renewal:
             pause_ms = state.refreshes.pause_after_fault(
                 now, outcome.retry_after_seconds, self._job.runtime.random()
             )
-            self._log.warning("refresh failed in passing", reason=outcome.reason, retry_in_ms=pause_ms)
+            self._log.warning("refresh failed temporarily", reason=outcome.reason, retry_in_ms=pause_ms)
             return False
         self._extend()
         await doubt(self._job, self._look, outcome, spent)
         return True
 
     async def _finds_kv_readable(self) -> bool:
-        """Gives an unreadable KV some time. Whether it has become readable: then there is more to know."""
+        """Waits for a KV that cannot be read. Returns whether it can be read now, so that the job looks
+        again.
+        """
         record = self._state.record
         for delay in UNREADABLE_DELAYS_SECONDS:
             if not record.is_unreadable:
@@ -151,7 +157,7 @@ class Renewal:
         return not record.is_unreadable
 
     async def _keep(self, token: OAuthToken, old: OAuthToken, spent: str) -> None:
-        """Has the new token written, then used. The old one's refresh token has the fingerprint `spent`."""
+        """Writes the new token, then uses it. `spent` is the fingerprint of the old refresh token."""
         state, now = self._state, self._clock.now_ms()
         lifetime_ms = (token.expiry_date_ms or now) - now
         state.refreshes.note("ok", now)
@@ -173,7 +179,7 @@ class Renewal:
 
 
 def _is_later(held: OAuthToken | None, token: OAuthToken) -> bool:
-    """Whether the held token comes of a later refresh."""
+    """Whether the held token is from a later refresh."""
     return held is not None and (held.refreshed_at_ms or 0) > (token.refreshed_at_ms or 0)
 
 

@@ -1,4 +1,4 @@
-"""From memory into KV: writes the token that a refresh has brought, until KV has taken it."""
+"""Writes KV: repeats the write of a refreshed token until KV has taken it."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -30,12 +30,12 @@ class Saver:
         self._unsaved = job.state.unsaved
 
     async def keep(self, token: OAuthToken, spent: str) -> None:
-        """Holds on to a rotated token, and tries once to write it."""
+        """Remembers a new token as unsaved, and tries once to write it."""
         self._unsaved.keep(token, spent, login_due=not self._state.record.is_superseded)
         await self._attempt(is_first=True)
 
     async def save_with_patience(self) -> None:
-        """Goes on writing what is unsaved, as long as background work may last."""
+        """Repeats the writes of what is unsaved, as long as background work may last."""
         unsaved, clock = self._unsaved, self._clock
         if unsaved.pending is None or unsaved.patience.is_held(clock.now_ms()):
             return
@@ -75,13 +75,13 @@ class Saver:
         return unsaved.pending is None
 
     async def _strike_off_the_outdated(self, pending: Pending, store: LoginStore) -> None:
-        """Some time has passed since the refresh: KV may hold something newer by now."""
+        """Drops writes that are outdated: since the refresh KV may have got something newer."""
         if pending.login_due and await self._is_outdated(pending.token, store):
             self._log.info("token not written", reason="KV holds a newer one")
             self._unsaved.strike_off(pending, login=True)
 
     async def _is_outdated(self, token: OAuthToken, store: LoginStore) -> bool:
-        """Whether KV holds this token or a newer one already, or a login that is not ours to overwrite."""
+        """Whether KV has this token or a newer one already, or another login, which must stay."""
         held = self._state.held
         if held.source == "kv" and held.token is not None and held.token.is_newer_than(token):
             return True

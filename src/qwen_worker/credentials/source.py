@@ -1,4 +1,4 @@
-"""What the credentials of every kind of account can do, as a Protocol for type checkers alone."""
+"""What the credentials of every kind of account can do, as a Protocol that only type checkers use."""
 
 from typing import Any, Protocol
 
@@ -13,18 +13,24 @@ class CredentialSource(Protocol):
     async def acquire(self, runtime: Runtime, log: Log, *, patience_ms: int | None = None) -> Credential:
         """The credential for a call to Qwen. Raises CredentialsMissing, RefreshPending, CredentialsRejected.
 
-        `patience_ms` bounds how long a token that is being refreshed is waited for.
+        `patience_ms` limits the wait for a token that is being refreshed.
         """
         ...
 
     async def replace(
         self, refused: Credential, runtime: Runtime, log: Log, *, patience_ms: int | None = None
     ) -> Credential:
-        """Another one than Qwen's API has refused with 401 or 403. Raises what `acquire` raises."""
+        """A credential in place of the one that Qwen's API has refused with 401 or 403. Raises what `acquire`
+        raises.
+        """
+        ...
+
+    def note_accepted(self) -> None:
+        """The API has answered with the credential that was acquired last."""
         ...
 
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
-        """What the cron trigger does for it. Never raises."""
+        """Does the cron trigger's work for it. Never raises."""
         ...
 
     async def describe(self, runtime: Runtime) -> dict[str, Any]:

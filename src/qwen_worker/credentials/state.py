@@ -1,4 +1,4 @@
-"""What an isolate remembers of its OAuth accounts, in pieces that each write themselves.
+"""What an isolate remembers of its OAuth accounts, in pieces that only their own methods write.
 
 All of it is plain data, safe to share between requests. Nothing here can be awaited: a request that waits for
 another one's refresh polls.
@@ -15,7 +15,7 @@ from qwen_worker.credentials.unsaved import Unsaved
 from qwen_worker.platform.ports import FOREVER_MS
 
 ATTENTION_PAUSE_MS = 15_000
-"""How soon the background work of a request is followed by that of the next one, while something is amiss."""
+"""While something is wrong, requests start background work no more often than this."""
 REFUSED_PAUSE_MS = 75_000
 """The same while the refresh token is refused: KV is stale for up to 60 s."""
 
@@ -24,6 +24,7 @@ class AccountState:
     """What an isolate knows about one account. Times are in milliseconds since the epoch."""
 
     __slots__ = (
+        "_hosts",
         "attention_at_ms",
         "discontinued",
         "held",
@@ -38,6 +39,7 @@ class AccountState:
     def __init__(self, lineage: str | None) -> None:
         self.lineage = lineage
         """The fingerprint of the configured login; None where none is configured."""
+        self._hosts: tuple[str | None, ...] | None = None
         self.held = HeldToken()
         self.record = RecordView(lineage)
         self.unsaved = Unsaved()
@@ -45,9 +47,17 @@ class AccountState:
         self.refusals = Refusals()
         self.discontinued = Discontinuation()
         self.job = Lease()
-        """Held by the renewal at work. Its purpose: the access token that the API has refused, if any."""
+        """The running renewal holds it. Its purpose is the access token that the API has refused, if any."""
         self.attention_at_ms = FOREVER_MS
-        """From when on a request has to start work in the background."""
+        """The time from which on a request must start background work."""
+
+    def call(self, *hosts: str | None) -> None:
+        """Sets the configured URLs. What others have refused says nothing about these."""
+        if self._hosts is not None and self._hosts != hosts:
+            self.refreshes = RefreshHistory()
+            self.refusals = Refusals()
+            self.discontinued = Discontinuation()
+        self._hosts = hosts
 
     def adopt(
         self, token: OAuthToken, source: Source, credential: Credential, due_at_ms: int, now_ms: int
@@ -71,7 +81,7 @@ class AccountState:
         self.attention_at_ms = at_ms
 
     def postpone(self, now_ms: int) -> None:
-        """A request has started what is due: the next ones need not, for a while."""
+        """Notes that a request has started what is due: the next ones need not, for a while."""
         self.attention_at_ms = now_ms + ATTENTION_PAUSE_MS
 
     def is_promising(self, token: OAuthToken, now_ms: int) -> bool:
@@ -96,7 +106,7 @@ CredentialState = dict[str, AccountState]
 def account_state(states: CredentialState, key: str, lineage: str | None) -> AccountState:
     """The state of the account whose record has this key.
 
-    A changed secret starts anew; work that is under way for the old one keeps the state that it has.
+    A changed secret gets a new state. Running jobs for the old one keep the old state.
     """
     state = states.get(key)
     if state is None or state.lineage != lineage:

@@ -9,9 +9,9 @@
     <key of the login>:rejected               the fingerprint of the refresh token that Qwen refuses for good
 
 KV caches each key in each place for up to 60 s, so an isolate whose refresh token another one has spent may
-go on reading the old login there. The key of the successor is new with every rotation: nobody has read it
-before, no place has an old value of it, and so the isolate finds the other one's login within seconds. A
-login whose own record was overwritten (KV keeps the last write) is found by the successors too.
+go on reading the old login there. The key of the successor is new with every refresh, so no place has cached
+an old value of it, and the isolate finds the other one's login within seconds. Successors also lead to a
+login whose own record was overwritten (KV keeps the last write).
 
 When the operator makes another login the first one, a record may still be under the other of a login's keys.
 """
@@ -72,7 +72,7 @@ class LoginStore:
             await self._kv.put(self._key, _serialised(login), expiration_ttl_seconds=ACCOUNT_LIFETIME_SECONDS)
 
     async def read_former(self, lineage: str) -> StoredLogin | None:
-        """The login from the other key: from before the account came to the first place, or left it.
+        """The login under the account's other key, from before it became the first login or ceased to be it.
 
         Raises CorruptRecord.
         """
@@ -88,11 +88,11 @@ class LoginStore:
             await aside.write(login)
 
     async def read_successor(self, spent: str) -> StoredLogin | None:
-        """What came of spending the refresh token with the fingerprint `spent`. Raises CorruptRecord."""
+        """The login that replaced the refresh token with the fingerprint `spent`. Raises CorruptRecord."""
         return _parsed(await self._kv.get(self._successor_key(spent)))
 
     async def write_successor(self, spent: str, login: StoredLogin) -> None:
-        """Writes the login where isolates find it that hold the spent refresh token."""
+        """Writes the login where isolates with the spent refresh token find it."""
         await self._kv.put(
             self._successor_key(spent),
             _serialised(login),
@@ -104,7 +104,7 @@ class LoginStore:
         return await self._kv.get(f"{self._key}:rejected")
 
     async def write_rejection(self, refused: str) -> None:
-        """Remembers a dead refresh token for the isolates to come."""
+        """Writes a dead refresh token's fingerprint for later isolates."""
         await self._kv.put(
             f"{self._key}:rejected", refused, expiration_ttl_seconds=REJECTION_LIFETIME_SECONDS
         )

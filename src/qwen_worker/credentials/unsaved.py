@@ -7,7 +7,7 @@ from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.lease import Lease
 
 MAX_SUCCESSORS = 8
-"""How many spent refresh tokens wait for their successor's record at most, if KV takes no writes for long."""
+"""If KV takes no writes for long, the records of so many successors wait to be written."""
 
 
 class Pending(NamedTuple):
@@ -23,8 +23,8 @@ class Pending(NamedTuple):
 class Unsaved:
     """What KV does not hold yet of an account. Only its own methods write it.
 
-    A token may come while an older one is being written, so what has been written is struck off `pending` as
-    it is then, never off a copy from before the write.
+    A token may come while an older one is being written, so what was written is removed from the current
+    `pending`, never from a copy from before the write.
     """
 
     __slots__ = ("patience", "pending", "writing")
@@ -32,23 +32,25 @@ class Unsaved:
     def __init__(self) -> None:
         self.pending: Pending | None = None
         self.patience = Lease()
-        """Held by the request that goes on writing until KV has taken everything."""
+        """The request that repeats the writes holds it, until KV has taken everything."""
         self.writing = Lease()
-        """Held during each attempt: of two writes to one key under way, either may come last."""
+        """Held during each attempt: if two writes to one key ran at once, either could come last."""
 
     def keep(self, token: OAuthToken, spent: str, *, login_due: bool) -> None:
-        """A refresh has brought `token`. It also follows those that are unsaved still."""
+        """Notes that a refresh has brought `token`. It also replaces the tokens that are still unsaved."""
         older = () if self.pending is None else self.pending.spent
         prints = dict.fromkeys((*older, spent))
         self.pending = Pending(token, tuple(prints)[-MAX_SUCCESSORS:], login_due)
 
     def replace_record(self, token: OAuthToken) -> None:
-        """The record is corrupt: `token` is to be written, if nothing else is."""
+        """Notes that the record is corrupt: `token` is to be written, unless another one is."""
         if self.pending is None:
             self.pending = Pending(token, (), login_due=True)
 
     def strike_off(self, attempted: Pending, *, login: bool, successors: Iterable[str] = ()) -> None:
-        """KV has taken these of `attempted`: the login's record, the successors of these fingerprints."""
+        """Notes what KV has taken of `attempted`: the login's record, and the successors of these
+        fingerprints.
+        """
         pending = self.pending
         if pending is None:
             return
@@ -58,5 +60,5 @@ class Unsaved:
         self.pending = pending._replace(spent=spent, login_due=login_due) if login_due or spent else None
 
     def drop(self) -> None:
-        """There is no KV to write to."""
+        """Forgets what is unsaved: there is no KV to write to."""
         self.pending = None

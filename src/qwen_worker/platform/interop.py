@@ -1,4 +1,4 @@
-"""Crossing between Python and JavaScript on every runtime we support."""
+"""Conversions between Python and JavaScript on every supported runtime."""
 
 from typing import Any
 

@@ -1,9 +1,9 @@
-"""What the core needs from the outside world: Protocols, and the values and exceptions that they deal in.
+"""What the core needs from the outside world: Protocols, and the values and exceptions that they use.
 
 The core (everything outside `platform/`) is given these and imports no runtime module, so it runs and is
 tested in plain CPython. `platform/worker.py` implements them on the Workers runtime.
 
-The Protocols are for type checkers, and dear to make: at run time their names mean nothing in particular.
+The Protocols are for type checkers only. Making them costs time, so at run time their names mean `object`.
 
 Times are integers in milliseconds since the Unix epoch where a name ends in `_ms`, and floats in seconds
 where it ends in `_seconds`.
@@ -61,7 +61,7 @@ class BodyUnreadable(Exception):
 
 
 TRANSLATE_SECONDS = 0.1
-"""How long `Pipe.translate` gathers what comes before it has it translated."""
+"""How long `Pipe.translate` collects bytes before it translates them."""
 
 
 class Response(NamedTuple):
@@ -73,7 +73,7 @@ class Response(NamedTuple):
 
 
 Respond = Callable[[Response], None]
-"""Begins the response. What the request still does runs on behind it."""
+"""Begins the response. The request's work goes on after it."""
 
 
 class Runtime(NamedTuple):

@@ -72,8 +72,8 @@ class Pipe(Protocol):
     """The body of a response to the client, written by us and by the runtime's native relaying.
 
     Comments may be written first. Then `relay` or `translate`, once, and when that has returned or raised,
-    what ends the stream may be written. A client that goes away takes the whole request with it: whoever
-    waits here is never resumed.
+    what ends the stream may be written. When a client goes away, the runtime ends its request: code that
+    waits here never runs on.
     """
 
     heard: int
@@ -98,9 +98,9 @@ class Pipe(Protocol):
         """Sends `head` at once, then all that is left of `source`, natively; to be awaited, until the end of
         the source.
 
-        `seen` is given the bytes that went through, `head` too: after each `look`, and all that are left
-        before this returns or raises; None: nothing is kept for it. `is_over` tells whether what was seen is
-        all that there can be.
+        `seen` gets the bytes that went through, `head` too: after each `look`, and what is left before this
+        returns or raises. None: the bytes are not kept. `is_over` tells whether nothing can follow what was
+        seen.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled.
         """
@@ -110,8 +110,8 @@ class Pipe(Protocol):
         self, source: BodyReader, head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> Coroutine[Any, Any, None]:
         """Sends `feed(head)` at once, then what `feed` makes of the rest of `source`; to be awaited, until
-        the end of the source or of what is wanted of it (`is_over`). What is left of `source` then is the
-        caller's to cancel.
+        the end of the source or of what is wanted of it (`is_over`). The caller then cancels what is left of
+        `source`.
 
         What comes first after `head` goes out at once as well; later bytes are gathered, so that `feed` is
         called at most every TRANSLATE_SECONDS and nothing is held back for longer. A client that reads
@@ -123,8 +123,8 @@ class Pipe(Protocol):
         ...
 
     def look(self) -> None:
-        """Asks for what was relayed since the last look: `seen` is given it, soon, or as soon as there is
-        something. What is not looked at is held in memory. Harmless when there is nothing to see.
+        """Asks for what was relayed since the last look: `seen` gets it soon, or as soon as there is
+        something. Bytes stay in memory until they are looked at. Harmless when there is nothing to see.
         """
         ...
 
@@ -160,7 +160,7 @@ class InboundResponse(Protocol):
         ...
 
     def end_timeout(self) -> None:
-        """Ends the time-out of the request: from now on the caller bounds what is left of the answer."""
+        """Ends the time-out of the request: from now on the caller limits the time of the answer."""
         ...
 
     def reader(self) -> BodyReader:
@@ -195,6 +195,11 @@ class InboundRequest(Protocol):
     @property
     def path(self) -> str:
         """The path as sent: percent-encoded, no query, at least "/"."""
+        ...
+
+    @property
+    def query(self) -> str:
+        """The query as sent: percent-encoded, without the question mark."""
         ...
 
     def header(self, name: str) -> str | None:

@@ -32,11 +32,12 @@ TOKENS = 1024
 """How many chunks may gather."""
 
 SOON_MS = 5
-"""When to look again after the source had to wait, in case that it was for us and not for the client."""
+"""When to look again after the source had to wait, in case it waited for Python and not for the client."""
 
 _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
-_tick_proxy: Any = None
-"""One proxy for all streams: when a client goes away, nobody is left to give back its stream's own."""
+_timer_proxy: Any = None
+"""One proxy for all streams: when a client goes away, no code is left that could free a proxy of its stream.
+"""
 
 
 class Outlet:
@@ -109,7 +110,7 @@ class Pusher:
         self._stop: Callable[[], object] = bool
 
     def begin(self, head: bytes) -> None:
-        """Sends what the head becomes. Raises what `feed` raises."""
+        """Sends the translation of the head. Raises what `feed` raises."""
         self._target.heard += len(head)
         self._outlet.send(self._feed(head))
 
@@ -131,9 +132,9 @@ class Pusher:
 
     async def _flow(self, body: Any) -> None:
         """Lets the source flow until it ends, or until nothing more of it is wanted."""
-        global _tick_proxy
-        if _tick_proxy is None:
-            _tick_proxy = create_proxy(_tick)
+        global _timer_proxy
+        if _timer_proxy is None:
+            _timer_proxy = create_proxy(_on_timer)
         stopped = asyncio.get_running_loop().create_future()
 
         def stop(_: object = None) -> None:
@@ -146,8 +147,8 @@ class Pusher:
         piping.add_done_callback(stop)
         key = id(self)
         _running[key] = self
-        timer = setInterval(_tick_proxy, int(TRANSLATE_SECONDS * 1000), key)
-        # Not for the pipe alone, which while the source is silent nothing ends.
+        timer = setInterval(_timer_proxy, int(TRANSLATE_SECONDS * 1000), key)
+        # Does not wait for the pipe alone, which nothing ends while the source is silent.
         await stopped
         clearInterval(timer)
         del _running[key]
@@ -158,7 +159,7 @@ class Pusher:
             raise StreamBroken
 
     async def _pipe(self, body: Any) -> bool:
-        """Pipes the source to its end; whether it broke."""
+        """Pipes the source to its end. Returns whether it broke."""
         # `size` is called first, with the chunk alone, which it keeps; `write` takes a token for it.
         take = js.Reflect.get(js.Array.prototype, "pop")  # an attribute `pop` would be Python's own
         sink = js.WritableStream.new(
@@ -172,7 +173,7 @@ class Pusher:
         return False
 
     def _replace_tokens(self) -> bool:
-        """Lets the source send more; whether it was waiting for that."""
+        """Lets the source send more. Returns whether it was waiting for that."""
         was_waiting = not self._tokens.length
         if was_waiting:
             if self._let_on is not None:
@@ -185,7 +186,7 @@ class Pusher:
         self._tokens.length = TOKENS
         return was_waiting
 
-    def tick(self) -> None:
+    def look(self) -> None:
         """Called by the runtime's timer."""
         self._take()
         if self._failure is not None or self._is_over():
@@ -194,10 +195,10 @@ class Pusher:
             self._failure = StreamBroken()
             self._stop()
         elif self._outlet.room_bytes > 0 and self._replace_tokens():
-            setTimeout(_tick_proxy, SOON_MS, id(self))
+            setTimeout(_timer_proxy, SOON_MS, id(self))
 
     def _take(self) -> None:
-        """Sends what has gathered. Keeps what goes wrong for whoever waits."""
+        """Sends what has gathered. Keeps an exception for the code that waits."""
         if not self._chunks.length or self._failure is not None or self._is_over():
             return
         data = b"".join(self._chunks.splice(0).to_py())
@@ -208,7 +209,7 @@ class Pusher:
             self._failure = failure
 
 
-def _tick(key: int) -> None:
+def _on_timer(key: int) -> None:
     pusher = _running.get(key)
     if pusher is not None:
-        pusher.tick()
+        pusher.look()

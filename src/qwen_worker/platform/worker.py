@@ -21,11 +21,14 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import lifetime, ports
-from qwen_worker.platform.interop import absent, js_object, native_environment, native_request
+from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
 from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
 
 DISCARD_MS = 1000
-"""How long a body is read that nobody wants."""
+"""How long the body of a refused request is read."""
+
+UNCOMPRESSED = {"accept-encoding": "identity"}
+"""A compressed answer that cannot be decoded ends the process of the embedded runtime (workers-runtime)."""
 
 _ISOLATE = Isolate()
 _latest_environment: "WorkerEnvironment | None" = None
@@ -34,8 +37,8 @@ _latest_environment: "WorkerEnvironment | None" = None
 def serve(request: Any, env: Any, ctx: Any) -> Any:
     """Answers a fetch event with a JavaScript promise of a Response.
 
-    The promise is ours, and what answers begins at once: each turn of Pyodide's event loop costs a timer, and
-    the runtime's own way from a coroutine to a promise costs as much as three.
+    It makes the promise itself and starts to answer at once: each turn of Pyodide's event loop costs a timer,
+    and the runtime's conversion of a coroutine to a promise costs as much as three turns.
     """
     environment = _environment(env)
     gateway = _gateway(environment)
@@ -117,10 +120,11 @@ class WorkerEnvironment:
 class WorkerRequest:
     """The client's request."""
 
-    __slots__ = ("_get_header", "_request", "method", "path")
+    __slots__ = ("_get_header", "_is_read", "_request", "method", "path")
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        self._is_read = False
         self._get_header = request.headers.get
         self.method: str = request.method
         self.path = _path_of(request.url)
@@ -129,23 +133,31 @@ class WorkerRequest:
         value = self._get_header(name)
         return None if absent(value) else value
 
+    @property
+    def query(self) -> str:
+        return str(self._request.url).partition("#")[0].partition("?")[2]
+
     async def body(self, limit_bytes: int) -> bytes:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit():
             if int(declared) > limit_bytes:
                 raise ports.BodyTooLarge
             try:
-                return (await self._request.arrayBuffer()).to_bytes()  # type: ignore[no-any-return]
+                body: bytes = (await self._request.arrayBuffer()).to_bytes()
+                self._is_read = True
+                return body
             except JsException:
                 raise ports.BodyUnreadable from None
         return await self._read_undeclared(limit_bytes)
 
     async def discard_body(self) -> None:
-        if absent(self._request.body) or self._request.bodyUsed:
+        if self._is_read or absent(self._request.body):
             return
-        options = js_object({"signal": js.AbortSignal.timeout(DISCARD_MS)})
+        self._is_read = True
+        # A signal would not do: `pipeTo` minds it only when the next bytes come.
+        drained = self._request.body.pipeTo(js.WritableStream.new())
         with suppress(JsException):
-            await self._request.body.pipeTo(js.WritableStream.new(), options)
+            await Promise.race(to_js([drained, js.scheduler.wait(DISCARD_MS)]))
 
     async def _read_undeclared(self, limit_bytes: int) -> bytes:
         """Reads a body whose length is not known beforehand (chunked) and stops at the limit."""
@@ -159,16 +171,17 @@ class WorkerRequest:
                 chunk = step.value.to_bytes()
                 size += len(chunk)
                 if size > limit_bytes:
-                    await reader.cancel()
+                    reader.releaseLock()
                     raise ports.BodyTooLarge
                 chunks.append(chunk)
         except JsException:
             raise ports.BodyUnreadable from None
+        self._is_read = True
         return b"".join(chunks)
 
 
 class WorkerClock:
-    """The runtime's time. On Workers it stands still between I/O, which is fine for all we ask of it."""
+    """The runtime's time. On Workers it stands still between I/O, which does no harm here."""
 
     __slots__ = ()
 
@@ -266,7 +279,7 @@ class WorkerFetcher:
         timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
             "method": request.method,
-            "headers": request.headers,
+            "headers": request.headers if HAS_SDK else {**request.headers, **UNCOMPRESSED},
             "redirect": "manual",
             "signal": controller.signal,
         }
@@ -275,6 +288,7 @@ class WorkerFetcher:
         try:
             response = await fetch(request.url, js_object(options))
         except JsException as error:
+            clearTimeout(timer)
             raise _fetch_error(error) from None
         return WorkerResponse(response, controller, timer)
 
@@ -336,7 +350,7 @@ class WorkerResponse:
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
-    """A time-out is told from a broken connection by the exception's name alone."""
+    """Only the exception's name tells a time-out from a broken connection."""
     if error.name in ("TimeoutError", "AbortError"):
         return ports.FetchTimeout()
     return ports.FetchError()

@@ -31,7 +31,7 @@ async def follow_native(
     idle_seconds: float,
     clock: Clock,
 ) -> StreamOutcome:
-    """Watches over native relaying that has begun (`relayed`, seen by `tail`), and ends the stream; the pipe
+    """Watches native relaying that has begun (`relayed`; `tail` gets the bytes) and ends the stream. The pipe
     stays open.
 
     Raises StreamBroken if the client is gone.
@@ -46,7 +46,9 @@ async def follow_native(
 async def watched(
     pipe: Pipe, relayed: Awaitable[None], connection: "Connection", *, idle_seconds: float, clock: Clock
 ) -> ProxyError | None:
-    """Waits until relaying has ended, but not for a silent Qwen; what ended it, None if Qwen did."""
+    """Waits until relaying has ended or Qwen has been silent for too long. Returns what ended it; None if
+    Qwen did.
+    """
     watchdog = IdleWatchdog(pipe, idle_seconds, clock, lambda: connection.give_up(idle_seconds))
     try:
         await relayed

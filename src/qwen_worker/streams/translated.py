@@ -1,4 +1,4 @@
-"""Translated relaying: a translator makes of what Qwen sends what the client reads."""
+"""Translated relaying: a translator turns what Qwen sends into what the client reads."""
 
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ def relay_translated(
 
 
 class _Counted:
-    """Counts what a translator makes."""
+    """A translator whose output is counted."""
 
     __slots__ = ("_feed", "size_bytes")
 
@@ -52,7 +52,7 @@ class _Counted:
         self.size_bytes = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Passes on."""
+        """Translates, and counts the output."""
         out = self._feed(data)
         self.size_bytes += len(out)
         return out

@@ -8,8 +8,8 @@ from qwen_worker.platform.ports import Pipe
 async def write_last(pipe: Pipe, data: bytes) -> None:
     """Sends what ends the stream. Raises StreamBroken.
 
-    The end of the response is the end of the request: what the event loop has still to do for a write would
-    never be done then, nor its memory given back.
+    The request ends with the response. So the event loop gets a turn first to finish the write; otherwise the
+    memory of the write would never be freed.
     """
     await pipe.write(data)
     await asyncio.sleep(0)

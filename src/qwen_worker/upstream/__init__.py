@@ -1,1 +1,1 @@
-"""Qwen's API: requests to it, answers from it, the stream between."""
+"""Qwen's API: requests to it, and answers from it."""

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from qwen_worker.upstream.whole_answer import WholeAnswer
 
 ATTEMPTS = 3
-"""How often a request is sent to one account at most when it fails in passing."""
+"""How often a request is sent to one account at most when it fails temporarily."""
 
 MAX_RETRY_WAIT_SECONDS = 5.0
-"""A longer Retry-After is the client's to wait for, not ours."""
+"""With a longer Retry-After the gateway does not wait: the client gets the error and waits."""
 
 RETRY_BUDGET_SECONDS = 30.0
 """No attempt starts later than this after the first one."""
@@ -90,13 +90,13 @@ class Exchange:
         return prepared
 
     def forget_request(self) -> None:
-        """Gives the memory of the request back, for as long as a stream lasts: nothing is sent again."""
+        """Frees the memory of the request, which is not sent again while a stream lasts."""
         self._prepared.clear()
         del self.call
 
 
 class Opened(NamedTuple):
-    """An answer of Qwen's that is worth passing on."""
+    """An answer of Qwen's that can be passed on."""
 
     account: str
     """The label of the account that gave it."""
@@ -134,7 +134,9 @@ async def open_on_account(
         credential = await source.acquire(runtime, log, patience_ms=patience_ms)
         while True:
             try:
-                return await _attempt(exchange, account, credential, attempt, log)
+                opened = await _attempt(exchange, account, credential, attempt, log)
+                source.note_accepted()
+                return opened
             except CredentialsRejected as refusal:
                 if replacements == MAX_CREDENTIAL_REPLACEMENTS:
                     raise
@@ -162,7 +164,8 @@ def retry_delay_seconds(
 ) -> float | None:
     """How long to wait before attempt number `attempt + 1` of `attempts`; None if there must not be one.
 
-    `random` is uniform in [0, 1): the wait is jittered, so that many clients do not come back as one.
+    `random` is uniform in [0, 1): the wait is random, so that many clients do not come back at the same
+    moment.
     """
     if attempt >= attempts or not is_passing(error):
         return None
@@ -233,18 +236,33 @@ async def _attempt(
             start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
             return Opened(account.label, prepared._replace(body=b""), answer, start)
         if not is_stream and 200 <= answer.status < 300:
-            from qwen_worker.upstream.whole_answer import read_whole_answer
-
-            whole = await read_whole_answer(answer, prepared.dialect, errors)
-            answer.end_timeout()
+            whole = await _whole(answer, prepared, errors)
             return Opened(account.label, prepared._replace(body=b""), answer, whole)
-        body = await answer.text()
-        answer.end_timeout()
+        try:
+            body = await answer.text()
+        finally:
+            answer.end_timeout()
     except FetchTimeout:
         raise UpstreamTimeout("Qwen did not answer in time.") from None
     except FetchError:
         raise UpstreamUnavailable("The connection to Qwen failed.") from None
     raise errors.of_response(answer.status, answer.header, body, model=account.model)
+
+
+async def _whole(answer: InboundResponse, prepared: Prepared, errors: ErrorReader) -> "WholeAnswer":
+    """A whole answer. The time-out goes on for what is left of one that is too long to be read first.
+
+    Raises ProxyError, FetchError, FetchTimeout.
+    """
+    from qwen_worker.upstream.whole_answer import read_whole_answer
+
+    whole = None
+    try:
+        whole = await read_whole_answer(answer, prepared.dialect, errors)
+    finally:
+        if whole is None or whole.rest is None:
+            answer.end_timeout()
+    return whole
 
 
 def _may_be_stream(answer: InboundResponse) -> bool:

@@ -1,24 +1,26 @@
 """What a handler asks of an account, and what is sent to its host.
 
-A *call* is a checked request of a client. `prepare` makes of it what one host takes; it is run once for each
-target, whatever the number of attempts and accounts there.
+A *call* is a checked request of a client. `prepare` turns it into what one host takes. It runs once for each
+target, however many attempts and accounts there are.
 """
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from qwen_worker.config.account import Way
+from qwen_worker.config.account import Kind, Way
+from qwen_worker.stream_tail import KEPT_BYTES
 from qwen_worker.upstream.hosts import HostFamily
 
 if TYPE_CHECKING:
     from qwen_worker.dialect import Dialect, Translator
+    from qwen_worker.errors import ProxyError
 
 
 class Ways(NamedTuple):
-    """How an account is asked for other APIs, as far as its description says."""
+    """How an account serves the other APIs, as far as its description says."""
 
     responses: Way = "bridged"
-    """Qwen's own Responses API ignores much of a request without a word (apis-on-the-wire 1.1)."""
+    """Qwen's own Responses API ignores many fields without an error (apis-on-the-wire 1.1)."""
     messages: Way | None = None
     """None: natively where the host is known to speak it."""
 
@@ -42,13 +44,24 @@ class Prepared(NamedTuple):
     dialect: "Dialect"
     """What the host answers in."""
     translator: "Translator | None" = None
-    """What makes the client's answer of the host's; None: the answer goes on as it comes."""
+    """Turns the host's answer into the client's; None: the answer is passed on unchanged."""
     repairer: "Callable[[], Translator] | None" = None
-    """Makes a translator for a native stream that only a repair makes readable."""
+    """Makes a translator for a native stream that clients cannot read without a repair."""
     headers: Mapping[str, str] = {}
-    """What the host wants to know beside the headers that every request has."""
+    """Headers for this host, beside those that every request has."""
     retouch: Callable[[bytes], bytes] | None = None
     """Changes the beginning of a native answer, as far as it has been read."""
+    kept_bytes: int = KEPT_BYTES
+    """How much of the end of a native stream `dialect` wants to see."""
+
+
+class HostApi(NamedTuple):
+    """An API that not every host has."""
+
+    name: str
+    """Its name in an error."""
+    is_at: Callable[[Kind, str], bool]
+    """Whether the host of an account has it, by the account's kind and base URL."""
 
 
 class Call(NamedTuple):
@@ -58,8 +71,12 @@ class Call(NamedTuple):
     """The model that the client names; None: the default one."""
     stream: bool
     affinity_key: int
-    """The same for all requests of one conversation, which had better stay with one account."""
+    """The same for all requests of one conversation, which should stay with one account."""
     dialect: "Dialect"
     """What the client reads."""
     prepare: Callable[[Target], Prepared]
     """Makes the request for a target. Raises InvalidRequest."""
+    explain: Callable[["ProxyError"], None] | None = None
+    """Adds to an error what this API's clients want to know about the request."""
+    api: HostApi | None = None
+    """What a host must have to be asked; None: nothing that is not everywhere."""

@@ -1,7 +1,7 @@
 """The text of a chat completions body, and where its parts are: what the rules for Qwen's hosts work on.
 
-Only what it takes to find the parts is checked here. Whether a client's body is a valid request is for
-`api/chat/request.py` to say; a body that we have written ourselves is valid.
+Only what is needed to find the parts is checked here. `api/chat/request.py` checks whether a client's body is
+a valid request; bodies that the gateway has written are valid.
 """
 
 from collections.abc import Callable
@@ -115,7 +115,7 @@ def has_empty_call(calls: Any) -> bool:
 
 
 def is_empty_call(call: Any) -> bool:
-    """Whether the arguments of a tool call are null, or a text of nothing but space."""
+    """Whether the arguments of a tool call are null, or blank text."""
     function = call.get("function") if isinstance(call, dict) else None
     arguments = function.get("arguments", "{}") if isinstance(function, dict) else "{}"
     return arguments is None or (isinstance(arguments, str) and (not arguments or arguments.isspace()))

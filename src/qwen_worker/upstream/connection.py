@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
 
 class Connection:
-    """When Qwen last sent something, and how to close the connection. Of one attempt after the other."""
+    """When Qwen last sent something, and how to close the connection. The attempts use it one after the
+    other.
+    """
 
     __slots__ = ("_answer", "_clock", "heard_ms", "timed_out")
 
@@ -22,29 +24,29 @@ class Connection:
         """Why this side has closed the connection, if it has."""
 
     def opened(self, answer: "InboundResponse") -> None:
-        """The headers of an answer have come."""
+        """Notes that the headers of an answer have come."""
         self._answer = answer
         self.timed_out = None
         self.heard()
 
     def heard(self) -> None:
-        """Qwen has sent something."""
+        """Notes that Qwen has sent something."""
         self.heard_ms = self._clock.now_ms()
 
     def closed(self) -> None:
-        """The answer is of no use; its connection is closed, and there may be another attempt."""
+        """Closes the connection of an answer that is of no use. Another attempt may follow."""
         self.cancel()
         self._answer = None
         self.heard_ms = 0
 
     def patience_seconds(self, idle_seconds: float) -> float:
-        """How much longer Qwen may send nothing after its headers, when it may for so long at most."""
+        """How much longer Qwen may be silent after its headers, if `idle_seconds` is the limit."""
         if not self.heard_ms:
             return idle_seconds
         return idle_seconds - (self._clock.now_ms() - self.heard_ms) / 1000
 
     def give_up(self, seconds: float) -> None:
-        """Closes the connection since Qwen was silent for so long; whoever reads from it sees it break."""
+        """Closes the connection because Qwen was silent for so long. Whoever reads from it gets an error."""
         self.timed_out = UpstreamTimeout(f"Qwen sent nothing for {seconds:g} seconds.")
         self.cancel()
 

@@ -1,6 +1,6 @@
-"""Reads the errors of the hosts for one request: the one place where an upstream's words become ours.
+"""Reads the errors of the hosts for one request. A host's words enter the gateway's errors only here.
 
-What the words mean is decided in `upstream.errors`, which is loaded with the first error.
+`upstream.errors` decides what the words mean. It is loaded with the first error.
 """
 
 from collections.abc import Callable

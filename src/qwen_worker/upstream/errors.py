@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import (
+    CLIENT_NOT_ALLOWED,
     CredentialsRejected,
     InvalidRequest,
     NotFound,
@@ -61,6 +62,8 @@ class _Report(NamedTuple):
     param: str | None
     request_id: str | None
     retry_after_seconds: float | None
+    is_certain: bool = True
+    """Whether the host has said the status, or a code that tells it."""
 
     @property
     def text(self) -> str:
@@ -91,15 +94,17 @@ def error_from_response(
         return _without_json(status, body, request_id, retry_after)
     source = _error_object(data)
     is_success = 200 <= status < 300
-    if is_success and not (source.get("code") or source.get("message")):
+    hidden = _hidden_error(data)
+    if hidden is not None:
+        data, source = hidden, _error_object(hidden)
+    elif is_success and not (source.get("code") or source.get("message")):
         return UpstreamBlocked(
             "Qwen answered with something else than what was asked for.",
             upstream_status=status,
             upstream_request_id=request_id,
         )
-    if is_success:
-        status = _status_in(source) or 500
-    return _classified(_report(data, source, status, request_id, retry_after, now_ms, secrets), model)
+    report = _report(data, source, status, request_id, retry_after, now_ms, secrets)
+    return _classified(_with_status(report, source) if is_success else report, model)
 
 
 def error_from_event(
@@ -113,15 +118,14 @@ def error_from_event(
     """
     if not isinstance(data, dict):
         return None
-    finish = _error_finish(data)
-    if finish is not None:
-        inner = _json(finish)
-        data = {"request_id": data.get("request_id"), **(inner if inner is not None else {"message": finish})}
+    hidden = _hidden_error(data)
+    if hidden is not None:
+        data = hidden
     elif not (data.get("error") or ("choices" not in data and (data.get("code") or data.get("message")))):
         return None
     source = _error_object(data)
-    status = http_status or _status_in(source) or 500
-    return _classified(_report(data, source, status, None, None, now_ms, secrets), None)
+    report = _report(data, source, http_status or 500, None, None, now_ms, secrets)
+    return _classified(report if http_status else _with_status(report, source), None)
 
 
 # --- reading
@@ -153,17 +157,20 @@ def _error_object(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _error_finish(data: dict[str, Any]) -> str | None:
-    """The text of a chunk with `finish_reason: "error_finish"`."""
+def _hidden_error(data: dict[str, Any]) -> dict[str, Any] | None:
+    """The error in a chunk or a completion one of whose choices ends with `error_finish`: its text, which may
+    be JSON.
+    """
     choices = data.get("choices")
-    choice = choices[0] if isinstance(choices, list) and choices else None
-    if not isinstance(choice, dict) or choice.get("finish_reason") != "error_finish":
-        return None
-    for name in ("delta", "message"):
-        inner = choice.get(name)
-        if isinstance(inner, dict) and isinstance(inner.get("content"), str):
-            return str(inner["content"])
-    return ""
+    for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choice, dict) or choice.get("finish_reason") != "error_finish":
+            continue
+        said = [choice.get(name) for name in ("delta", "message")]
+        texts = [each["content"] for each in said if isinstance(each, dict) and each.get("content")]
+        text = texts[0] if texts and isinstance(texts[0], str) else ""
+        inner = _json(text)
+        return {"request_id": data.get("request_id"), **(inner if inner is not None else {"message": text})}
+    return None
 
 
 def _report(
@@ -217,15 +224,16 @@ _STATUS_OF = (
 """Words by which an error without an HTTP status of its own is recognised, in this order."""
 
 
-def _status_in(source: dict[str, Any]) -> int | None:
-    """The HTTP status that an error in a 200 would have had."""
+def _with_status(report: _Report, source: dict[str, Any]) -> _Report:
+    """The report of an error in a 200 with the HTTP status that it would have had: 500 if that is unknown."""
     for name in ("status", "status_code", "http_status", "code"):
         digits = _word(source.get(name))
         if len(digits) == 3 and digits.isascii() and digits.isdigit() and "400" <= digits <= "599":
-            return int(digits)
-    text = f"{_word(source.get('code'))} {_word(source.get('type'))}".strip() or _word(source.get("message"))
-    text = text.lower()
-    return next((status for status, words in _STATUS_OF if any(word in text for word in words)), None)
+            return report._replace(status=int(digits))
+    code = f"{_word(source.get('code'))} {_word(source.get('type'))}".strip()
+    text = (code or _word(source.get("message"))).lower()
+    status = next((status for status, words in _STATUS_OF if any(word in text for word in words)), 500)
+    return report._replace(status=status, is_certain=bool(code))
 
 
 # --- classifying
@@ -268,6 +276,12 @@ def _without_json(
 
 
 def _classified(report: _Report, model: str | None) -> ProxyError:
+    error = _error_of(report, model)
+    error.is_certain = report.is_certain
+    return error
+
+
+def _error_of(report: _Report, model: str | None) -> ProxyError:
     about: dict[str, Any] = {"upstream_status": report.status, "upstream_request_id": report.request_id}
     limit = _limit_error(report, about)
     if limit is not None:
@@ -301,7 +315,7 @@ def _classified(report: _Report, model: str | None) -> ProxyError:
             "The plan of this gateway's account serves certain coding tools only, and does not count this "
             f"client among them (HTTP {status}). Use such a tool, or a pay-as-you-go key."
             f"{_qwen_says(report)}",
-            code="client_not_allowed",
+            code=CLIENT_NOT_ALLOWED,
             retryable=False,
             **about,
         )
@@ -325,7 +339,7 @@ def _limit_error(report: _Report, about: dict[str, Any]) -> ProxyError | None:
         return QuotaExhausted(
             f"The free quota of this model is used up.{_qwen_says(report)}", scope="model", **about
         )
-    if status != 429 and not (status == 403 and "quota" in (code or text)):
+    if status != 429 and not (status == 403 and "quota" in code):
         return None
     if "free tier of the model" in text:
         return QuotaExhausted(

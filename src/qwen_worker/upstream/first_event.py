@@ -1,7 +1,7 @@
-"""How a stream begins: what is decided before the client is told 200.
+"""Reads the beginning of a stream, before the client is told 200.
 
-Qwen hides errors in streams of status 200, and so do gateways before it. What comes first is answered with
-its real status, and may be tried again.
+Qwen and gateways in front of it hide errors in streams of status 200. If an error comes first, the client
+gets its real status, and the request may be tried again.
 """
 
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +25,7 @@ class StreamStart(NamedTuple):
     """A stream that begins well."""
 
     reader: BodyReader
-    """The rest of it."""
+    """Gives what has not been read of it."""
     head: bytes
     """What has been read of it."""
     relaying: Relaying
@@ -34,8 +34,8 @@ class StreamStart(NamedTuple):
 async def read_first_event(
     answer: InboundResponse, dialect: Dialect, connection: "Connection", errors: "ErrorReader"
 ) -> StreamStart:
-    """Reads a stream up to its first event. Raises ProxyError, with the connection closed, if that is none
-    that a healthy stream begins with.
+    """Reads a stream up to its first event. Raises ProxyError, with the connection closed, if no healthy
+    stream begins like this.
     """
     try:
         return await _read(answer, dialect, connection, errors)

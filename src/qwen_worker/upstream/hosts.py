@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import Literal
 from urllib.parse import urlsplit
 
+from qwen_worker.config.account import Kind
 from qwen_worker.credentials.credential import Credential
 
 DEFAULT_API_KEY_BASE_URL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
@@ -30,11 +31,21 @@ def host_family(base_url: str) -> HostFamily:
 
 @lru_cache(maxsize=64)
 def is_plan_host(base_url: str) -> bool:
-    """Whether a host serves a plan for coding tools (Coding Plan, Token Plan), and judges clients by their
+    """Whether a host serves a plan for coding tools (Coding Plan, Token Plan), and accepts clients by their
     User-Agent.
     """
     host = urlsplit(base_url).hostname or ""
     return host.endswith(".aliyuncs.com") and host.startswith(("coding.", "coding-", "token-plan."))
+
+
+@lru_cache(maxsize=64)
+def has_embeddings(kind: Kind, base_url: str) -> bool:
+    """Whether the host of an account may have embeddings: the portal has none, and no Coding Plan
+    (apis-on-the-wire, section 1).
+    """
+    host = urlsplit(base_url).hostname or ""
+    is_coding_plan = is_plan_host(base_url) and host.startswith("coding")
+    return kind == "api_key" and host_family(base_url) != "portal" and not is_coding_plan
 
 
 def family_of(credential: Credential) -> HostFamily:

@@ -28,7 +28,7 @@ def redacted(words: str, secrets: "list[str]") -> str:
 def identifier(word: object, secrets: "list[str]") -> str | None:
     """`word` if it looks like an id or a code and holds no secret; otherwise None.
 
-    What passes has no room for a sentence: nothing of a prompt or a completion can ride in it.
+    It is too short for a sentence, so it holds no part of a prompt or a completion.
     """
     if not isinstance(word, str) or len(word) > _LONGEST_IDENTIFIER or not _identifier(word):
         return None

@@ -56,8 +56,8 @@ def reset_seconds(message: str, now_ms: int) -> float | None:
 
 
 def _utc_seconds(year: int, month: int, day: int, hour: int, minute: int, second: int) -> float:
-    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; `datetime` is too dear to import
-    here.
+    """Seconds since the Unix epoch, in the proleptic Gregorian calendar; importing `datetime` would cost too
+    much.
     """
     year -= month <= 2
     day_of_year = (153 * (month + (-3 if month > 2 else 9)) + 2) // 5 + day - 1
@@ -74,5 +74,5 @@ def _positive(text: str | None) -> float | None:
 
 
 def _wait(seconds: float) -> float | None:
-    """A wait that lies ahead, at least a second; None for a time that makes no sense."""
+    """The wait if it is in the future, at least a second; None for a time that makes no sense."""
     return max(1.0, seconds) if -3600 < seconds < _LONGEST_WAIT_SECONDS else None

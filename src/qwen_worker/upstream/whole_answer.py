@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 CHECKED_BYTES = 10_000_000
 """A longer answer is passed on natively without a look into it."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 class WholeAnswer(NamedTuple):
     """An answer that may be passed on."""
@@ -24,7 +26,7 @@ class WholeAnswer(NamedTuple):
     data: bytes
     """The very bytes that came."""
     rest: BodyReader | None
-    """What is left of an answer that is too long to be looked at."""
+    """The unread part of an answer that is too long to be checked."""
     value: Any
     """Its JSON; None if it was not looked at."""
     completion: Completion
@@ -35,13 +37,14 @@ async def read_whole_answer(answer: InboundResponse, dialect: Dialect, errors: "
     data, rest = await answer.whole(CHECKED_BYTES)
     if rest is not None:
         return WholeAnswer(data, rest, None, Completion())
+    text = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = parse(data)
+        value = parse(text)
     except JsonTextError:
-        if data.lstrip()[:1] in (b"{", b"["):
+        if text.lstrip()[:1] in (b"{", b"["):
             raise UpstreamUnavailable("Qwen's answer was cut off, or is not JSON.") from None
         value = None
     completion = dialect.completion_of(value)
     if completion is None:
-        raise errors.of_response(answer.status, answer.header, data[:65_536].decode("utf-8", "replace"))
+        raise errors.of_response(answer.status, answer.header, text.decode("utf-8", "replace"))
     return WholeAnswer(data, None, value, completion)

@@ -4,7 +4,7 @@
 // what the SDK's user sees.
 
 import OpenAI from "openai";
-import { zodFunction, zodResponseFormat } from "openai/helpers/zod";
+import { zodFunction, zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { z } from "zod";
 
 import { report } from "../../worker/node/report.mjs";
@@ -70,6 +70,31 @@ const operations = {
       ],
     });
     return { content: await runner.finalContent(), asked };
+  },
+
+  async respond(client, request) {
+    const { output_text, output, usage, status } = await client.responses.create(request);
+    return { output_text, output, usage, status };
+  },
+
+  async respondStream(client, request) {
+    const events = [];
+    for await (const event of await client.responses.create({ ...request, stream: true })) {
+      events.push(event);
+    }
+    return { events };
+  },
+
+  async respondStreamHelper(client, request) {
+    const deltas = [];
+    const stream = client.responses.stream(request).on("response.output_text.delta", ({ delta }) => deltas.push(delta));
+    const { output_text, output } = await stream.finalResponse();
+    return { deltas, output_text, output };
+  },
+
+  async respondParse(client, request) {
+    const text = { format: zodTextFormat(Person, "person") };
+    return { parsed: (await client.responses.parse({ ...request, text })).output_parsed };
   },
 
   async hangUp(client, request) {

@@ -1,10 +1,12 @@
-// The Vercel AI SDK with its provider for OpenAI-compatible APIs, used as its users use it.
+// The Vercel AI SDK with its provider for OpenAI-compatible APIs (chat completions), or the one for OpenAI (Responses),
+// used as its users use it.
 //
-// Parameters: {operation, baseURL, apiKey, model, prompt, maxRetries?, extraBody}. Reports what the operation returns, or
+// Parameters: {operation, provider?, baseURL, apiKey, model, prompt, values?, maxRetries?, store?, extraBody}. Reports what the operation returns, or
 // {error} with what the SDK's user sees.
 
+import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
+import { APICallError, embedMany, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 
 import { report } from "../../worker/node/report.mjs";
@@ -89,6 +91,27 @@ const operations = {
     return { object: (await generateText({ ...options, output: Output.object({ schema: person }) })).output };
   },
 
+  // Two turns, the second of which sends the first one's messages back as the SDK has made them.
+  async generateTurns({ prompt, ...options }) {
+    const first = await generateText({ ...options, prompt });
+    const messages = [{ role: "user", content: prompt }, ...first.response.messages, { role: "user", content: "Go on." }];
+    return { texts: [first.text, (await generateText({ ...options, messages })).text] };
+  },
+
+  async streamTurns({ prompt, ...options }) {
+    const errors = [];
+    const onError = ({ error }) => errors.push(error);
+    const first = streamText({ ...options, prompt, onError });
+    await first.consumeStream();
+    const messages = [{ role: "user", content: prompt }, ...(await first.response).messages, { role: "user", content: "Go on." }];
+    const second = streamText({ ...options, messages, onError });
+    await second.consumeStream();
+    if (errors.length > 0) {
+      throw errors[0];
+    }
+    return { texts: [await first.text, await second.text] };
+  },
+
   async abort(options) {
     const controller = new AbortController();
     const result = streamText({ ...options, abortSignal: controller.signal, onError: () => {} });
@@ -105,17 +128,34 @@ const operations = {
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
-await report(async ({ operation, baseURL, apiKey, model, prompt, maxRetries, extraBody }) => {
-  const provider = createOpenAICompatible({
-    name: "qwen",
-    baseURL,
-    apiKey,
-    includeUsage: true,
-    supportsStructuredOutputs: true,
-    transformRequestBody: (body) => ({ ...body, ...extraBody }),
-  });
+const providers = {
+  compatible: (baseURL, apiKey, extraBody) =>
+    createOpenAICompatible({
+      name: "qwen",
+      baseURL,
+      apiKey,
+      includeUsage: true,
+      supportsStructuredOutputs: true,
+      transformRequestBody: (body) => ({ ...body, ...extraBody }),
+    }),
+  openai: (baseURL, apiKey, extraBody) =>
+    createOpenAI({
+      baseURL,
+      apiKey,
+      fetch: (url, request) =>
+        fetch(url, { ...request, body: JSON.stringify({ ...JSON.parse(request.body), ...extraBody }) }),
+    }),
+};
+
+await report(async ({ operation, provider = "compatible", baseURL, apiKey, model, prompt, values, maxRetries, store, extraBody }) => {
+  const models = providers[provider](baseURL, apiKey, extraBody);
+  const providerOptions = store === undefined ? undefined : { openai: { store } };
   try {
-    return await operations[operation]({ model: provider(model), prompt, maxRetries });
+    if (operation === "embedMany") {
+      const { embeddings, usage } = await embedMany({ model: models.textEmbeddingModel(model), values, maxRetries });
+      return { embeddings, usage };
+    }
+    return await operations[operation]({ model: models(model), prompt, maxRetries, providerOptions });
   } catch (error) {
     const cause = RetryError.isInstance(error) ? error.lastError : error;
     const { statusCode, isRetryable, responseBody } = APICallError.isInstance(cause) ? cause : {};

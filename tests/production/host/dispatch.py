@@ -1,4 +1,4 @@
-"""How workerd's glue reaches the Worker: the SDK converts the arguments, and the result on its way back."""
+"""Calls the Worker as workerd's glue does: the SDK converts the arguments, and then the result."""
 
 from inspect import isawaitable
 from typing import Any

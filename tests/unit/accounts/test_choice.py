@@ -1,4 +1,4 @@
-"""Whose turn it is: priority, fairness, conversations, cooldowns."""
+"""Which account is chosen: priority, turns, conversations, cooldowns."""
 
 from collections import Counter
 
@@ -73,7 +73,7 @@ def test_accounts_of_the_same_priority_take_turns() -> None:
     assert Counter(accounts.choose() for _ in range(99)) == {"a": 33, "b": 33, "c": 33}
 
 
-def test_the_last_resort_is_used_only_while_all_others_cooldown() -> None:
+def test_the_last_resort_is_used_only_while_all_others_are_in_cooldown() -> None:
     accounts = Accounts(last=9, a=1, b=1)
     assert {accounts.choose() for _ in range(10)} == {"a", "b"}
     accounts.fail("a", QUOTA)
@@ -91,7 +91,7 @@ def test_a_conversation_stays_with_its_account() -> None:
     assert set(first) == {"a", "b", "c"}
 
 
-def test_a_conversation_moves_when_its_account_cooldown_and_then_stays_where_it_is() -> None:
+def test_a_conversation_moves_when_its_account_is_in_cooldown_and_then_stays_where_it_is() -> None:
     accounts = Accounts(a=1, b=1)
     first = accounts.turn(7)
     assert first is not None
@@ -154,7 +154,7 @@ def test_after_a_cooldown_one_request_tries_and_success_brings_the_others_back()
     assert [accounts.choose(), accounts.choose()] == ["a", "a"]
 
 
-def test_a_try_that_fails_cooldown_for_longer() -> None:
+def test_a_try_that_fails_makes_the_cooldown_longer() -> None:
     accounts = Accounts(a=1)
     accounts.fail("a", QUOTA)
     accounts.clock.advance(901)

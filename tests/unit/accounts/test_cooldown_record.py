@@ -1,4 +1,4 @@
-"""What isolates tell each other about long cooldowns: rarely, and never more than it is worth."""
+"""What isolates tell each other about long cooldowns, in few writes."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""For how long an account steps aside, and what a client is told if all of them do."""
+"""How long a cooldown lasts, and what a client is told if all accounts are in cooldown."""
 
 import pytest
 
@@ -54,7 +54,7 @@ def seconds(found: Cooldown, now: int = NOW) -> float:
         (NotFound("x", scope="model"), "model_missing", 300, HOUR),
     ],
 )
-def test_each_reason_cooldown_for_its_time_and_grows_to_its_cap(
+def test_each_reason_has_its_cooldown_which_grows_to_its_cap(
     error: ProxyError, reason: str, first: float, longest: float
 ) -> None:
     now, current = NOW, cooldown(error)
@@ -76,7 +76,7 @@ def test_no_cooldown_locks_an_account_for_more_than_an_hour() -> None:
     "error",
     [InvalidRequest("x"), PayloadTooLarge("x"), NotFound("x"), InternalError("x"), ConfigurationInvalid("x")],
 )
-def test_a_clients_mistake_and_our_own_put_nobody_to_cooldown(error: ProxyError) -> None:
+def test_a_clients_mistake_and_our_own_put_nobody_into_cooldown(error: ProxyError) -> None:
     assert cooldown_after(error, None, NOW) is None
 
 

@@ -313,7 +313,7 @@ def misread(stream: bytes) -> bytes:
 
 
 @virtual
-async def test_what_a_client_would_misread_is_rewritten() -> None:
+async def test_what_a_client_would_misread_is_repaired() -> None:
     odd = misread(WHOLE)
     answer = StreamResponse(*(odd[place : place + 5] for place in range(0, len(odd), 5)))
     world = World(answer)
@@ -325,7 +325,7 @@ async def test_what_a_client_would_misread_is_rewritten() -> None:
 
 
 @virtual
-async def test_a_stalled_rewritten_stream_is_given_up() -> None:
+async def test_a_stalled_repaired_stream_is_given_up() -> None:
     answer = StreamResponse(misread(text("Hello")), 10_000.0)
     world = World(answer, idle_timeout_seconds=300)
 
@@ -335,7 +335,7 @@ async def test_a_stalled_rewritten_stream_is_given_up() -> None:
 
 
 @virtual
-async def test_the_upstream_is_closed_when_a_rewritten_stream_is_over() -> None:
+async def test_the_upstream_is_closed_when_a_repaired_stream_is_over() -> None:
     answer = StreamResponse(misread(WHOLE), 10_000.0)
 
     assert await World(answer).content() == WHOLE
@@ -343,11 +343,11 @@ async def test_the_upstream_is_closed_when_a_rewritten_stream_is_over() -> None:
     assert now() < 1
 
 
-@pytest.mark.parametrize("is_rewritten", [False, True])
+@pytest.mark.parametrize("is_repaired", [False, True])
 @virtual
-async def test_one_line_tells_what_became_of_the_stream(is_rewritten: bool) -> None:
+async def test_one_line_tells_what_became_of_the_stream(is_repaired: bool) -> None:
     pieces = (text("a secret"), FINISH + USAGE_CHUNK + DONE)
-    first, second = map(misread, pieces) if is_rewritten else pieces
+    first, second = map(misread, pieces) if is_repaired else pieces
     world = World(StreamResponse(0.5, first, 2.0, second))
 
     stream = await world.content(include_usage=True)

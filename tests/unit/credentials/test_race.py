@@ -1,4 +1,4 @@
-"""Several isolates and one refresh token that works once, over a KV that shows the past."""
+"""Several isolates and one refresh token that works once, over a KV that shows old values."""
 
 import asyncio
 from typing import cast
@@ -21,7 +21,8 @@ NEARLY_EXPIRED = {"QWEN_CLI_AUTH": login_json(expires_in_seconds=600)}
 
 
 async def five_isolates_at_once(kv: MemoryKV, endpoint: TokenEndpoint) -> list[str | ProxyError]:
-    """The predecessor's downfall: five isolates, each in a place of its own, and one expired token.
+    """The case in which the predecessor failed: five isolates, each in a place of its own, and one expired
+    token.
 
     Returns the access token, or the error, that each of them gets.
     """
@@ -43,7 +44,7 @@ async def test_five_isolates_with_an_expired_token_all_succeed_with_the_winners_
 
 
 async def delete_on_400(job: Job, look: KvLook, refused: oauth.Refused, spent: str) -> None:
-    """What the predecessor did: a refused refresh token must be the stored one, so away with it."""
+    """What the predecessor did: it took a refused refresh token for the stored one and deleted that."""
     await job.clock.sleep(1)
     cast(MemoryKV, job.runtime.kv).values.clear()
     job.state.held.token = None

@@ -1,4 +1,4 @@
-"""A dead login: remembered, told to the operator, never a storm, and over at once when there is another."""
+"""A dead login: it is remembered and reported, causes few requests, and a new one works at once."""
 
 import asyncio
 import json

@@ -83,24 +83,60 @@ async def test_a_closed_tier_is_probed_ever_more_rarely() -> None:
     kv = MemoryKV()
     isolate = Isolate(kv=kv)
     calls = 0
-    for _ in range(24 * 360):
+    for turn in range(24 * 360):
         with suppress(CredentialsRejected):
             credential = await isolate.acquire()
             while True:
                 calls += 1
                 credential = await isolate.replace(credential)
-        assert (await isolate.error()).code == "oauth_discontinued"
+        assert turn == 0 or (await isolate.error()).code == "oauth_discontinued"
         await asyncio.sleep(10)
     assert len(isolate.endpoint.requests) <= 160
     assert calls <= 500
 
 
 @virtual
-async def test_when_the_tier_is_back_it_is_used_again() -> None:
+async def test_one_request_that_is_refused_does_not_keep_the_next_one_away() -> None:
+    """What it asks for may be the reason for the 401."""
     isolate = Isolate(kv=MemoryKV())
     fresh = await isolate.replace(await isolate.acquire())
     with pytest.raises(CredentialsRejected):
         await isolate.replace(fresh)
+    assert await isolate.acquire() == fresh
+
+
+@virtual
+async def test_nor_do_several_among_others_that_are_answered() -> None:
+    isolate = Isolate(kv=MemoryKV())
+    fresh = await isolate.replace(await isolate.acquire())
+    for _ in range(5):
+        with pytest.raises(CredentialsRejected):
+            await isolate.replace(fresh)
+        assert await isolate.acquire() == fresh
+        isolate.account.note_accepted()
+
+
+@virtual
+async def test_what_a_wrong_base_url_has_refused_does_not_count_when_it_is_mended() -> None:
+    isolate = Isolate({"QWEN_CLI_AUTH": login_json(), "QWEN_BASE_URL": "https://wrong.example/v1"})
+    fresh = await isolate.replace(await isolate.acquire())
+    for _ in range(2):
+        with pytest.raises(CredentialsRejected):
+            await isolate.replace(fresh)
+    assert (await isolate.error()).code == "oauth_discontinued"
+
+    isolate.configure({"QWEN_CLI_AUTH": login_json(), "QWEN_BASE_URL": "https://right.example/v1"})
+
+    assert (await isolate.acquire()).secret == fresh.secret
+
+
+@virtual
+async def test_when_the_tier_is_back_it_is_used_again() -> None:
+    isolate = Isolate(kv=MemoryKV())
+    fresh = await isolate.replace(await isolate.acquire())
+    for _ in range(2):
+        with pytest.raises(CredentialsRejected):
+            await isolate.replace(fresh)
     assert (await isolate.error()).code == "oauth_discontinued"
     await asyncio.sleep(6)
     assert await isolate.acquire() == fresh

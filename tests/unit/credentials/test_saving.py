@@ -197,7 +197,7 @@ async def unsaved_for_a_minute(kv: MemoryKV) -> tuple[Isolate, Credential]:
 
 @virtual
 async def test_a_token_that_comes_while_kv_is_asked_about_the_one_before_is_not_forgotten() -> None:
-    """The write of the one before has taken effect though KV said that it failed: it needs no other one."""
+    """KV said that the write of the token before failed, but it took effect, so it is not repeated."""
     kv = MemoryKV()
     isolate, first = await unsaved_for_a_minute(kv)
     record = {"access_token": first.secret, "refresh_token": "refresh-1", "refreshed_at": START_MS + 1000}

@@ -62,7 +62,7 @@ async def test_each_login_has_a_record_of_its_own() -> None:
 def test_whatever_is_added_removed_or_rearranged_no_token_is_lost_or_mixed_up(
     before: str, after: str
 ) -> None:
-    """And a login that is taken out and put back later is still alive."""
+    """A login that is removed and put back later still works."""
 
     @virtual
     async def run() -> None:

@@ -27,6 +27,10 @@ COMPLETION = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
 }
 
+LOGIN = json.dumps({"access_token": "token-1", "refresh_token": "refresh-1", "expiry_date": START_MS * 2})
+DEAD = ScriptedResponse(400, {"error": "invalid_grant"})
+"""The token endpoint's answer for a dead login."""
+
 
 class Chat:
     """A gateway with a static key in front of a scripted Qwen."""
@@ -39,14 +43,15 @@ class Chat:
         settings = Settings.from_env({"QWEN_API_KEY": "upstream-key-1", **variables})
         self._gateway = Gateway(settings, new_pool(settings), self.logs, started_ms=START_MS)
 
-    def _answer(self, _: OutboundRequest) -> Any:
-        return self._answers[min(len(self.fetcher.requests), len(self._answers)) - 1]
+    def _answer(self, request: OutboundRequest) -> Any:
+        answer = self._answers[min(len(self.fetcher.requests), len(self._answers)) - 1]
+        return answer(request) if callable(answer) else answer
 
-    async def __call__(self, *, stream: bool = False) -> Response:
+    async def __call__(self, *, stream: bool = False, headers: dict[str, str] | None = None) -> Response:
         body = {"messages": [{"role": "user", "content": "hello"}], "stream": stream}
         return await gateway_response(
             self._gateway,
-            ScriptedRequest("POST", "/v1/chat/completions", body=body),
+            ScriptedRequest("POST", "/v1/chat/completions", headers=headers, body=body),
             make_runtime(clock=self.clock, fetcher=self.fetcher),
         )
 
@@ -169,3 +174,58 @@ def test_only_what_may_be_gone_in_a_moment_is_repeated(
 ) -> None:
     delay = retry_delay_seconds(error, attempt, 3, elapsed, 0.5)
     assert (delay is not None) == is_repeated
+
+
+EXPLAINED = "Access denied: this key may not use the region. See https://help.example/#access"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("account", ["a key", "a login"])
+async def test_a_refused_credential_keeps_qwens_explanation_and_request_id(
+    status: int, stream: bool, account: str
+) -> None:
+    variables = {} if account == "a key" else {"QWEN_API_KEY": "", "QWEN_CLI_AUTH": LOGIN}
+    refusal = ScriptedResponse(
+        status, {"error": {"code": "access_denied", "message": EXPLAINED}, "request_id": "qwen-7"}
+    )
+    chat = Chat(lambda request: refusal if "authorization" in request.headers else DEAD, **variables)
+
+    response = await chat(stream=stream)
+
+    assert isinstance(response.body, str)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["code"]) == (503, "credentials_rejected")
+    assert EXPLAINED in error["message"]
+    assert error["upstream_request_id"] == "qwen-7"
+    [line] = chat.logs.events("request failed")
+    assert (line["upstream_status"], line["upstream_request_id"]) == (status, "qwen-7")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_403_about_a_model_says_so(stream: bool) -> None:
+    answer = ScriptedResponse(403, {"code": "Model.AccessDenied", "message": "Model access denied."})
+    response = await Chat(answer)(stream=stream)
+    assert isinstance(response.body, str)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["code"], error["param"]) == (404, "model_not_found", "model")
+    assert "Model access denied." in error["message"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_coding_plan_that_refuses_the_client_is_told_as_what_it_is(stream: bool) -> None:
+    words = "Coding Plan is currently only available for Coding Agents"
+    response = await Chat(ScriptedResponse(405, {"error": words}))(stream=stream)
+    assert isinstance(response.body, str)
+    error = json.loads(response.body)["error"]
+    assert (response.status, error["code"]) == (502, "client_not_allowed")
+    assert "coding tools" in error["message"]
+    assert words in error["message"]
+    assert "QWEN_BASE_URL" not in error["message"]
+    assert response.headers["x-should-retry"] == "false"
+
+
+async def test_the_clients_user_agent_goes_to_a_plan() -> None:
+    chat = Chat(ScriptedResponse(200, COMPLETION), QWEN_BASE_URL="https://coding.dashscope.aliyuncs.com/v1")
+    await chat(headers={"user-agent": "claude-cli/2.1"})
+    assert chat.fetcher.requests[0].headers["user-agent"] == "claude-cli/2.1"

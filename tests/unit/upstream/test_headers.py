@@ -43,3 +43,36 @@ def test_the_user_agent_is_the_official_clis() -> None:
     name, _, platform = USER_AGENT.partition(" ")
     assert name.startswith("QwenCode/")
     assert platform == "(linux; x64)"
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://coding.dashscope.aliyuncs.com/v1",
+        "https://coding-intl.dashscope.aliyuncs.com/v1",
+        "https://token-plan.cn-beijing.maas.aliyuncs.com/compatible-mode/v1",
+    ],
+)
+def test_a_plan_for_coding_tools_sees_the_clients_own_user_agent(base_url: str) -> None:
+    credential = Credential("api_key", "secret-1", base_url)
+
+    sent = upstream_headers(credential, request_id="req_1", client_user_agent="claude-cli/2.1 (external)")
+
+    assert sent["user-agent"] == "claude-cli/2.1 (external)"
+    for nothing in (None, ""):
+        sent = upstream_headers(credential, request_id="req_1", client_user_agent=nothing)
+        assert sent["user-agent"] == USER_AGENT
+
+
+@pytest.mark.parametrize(
+    "credential",
+    [
+        Credential("api_key", "secret-1", "https://dashscope.aliyuncs.com/compatible-mode/v1"),
+        Credential("api_key", "secret-1", "https://coding.example/v1"),
+        Credential("oauth", "secret-1", "https://portal.qwen.ai/v1"),
+    ],
+)
+def test_no_other_host_does(credential: Credential) -> None:
+    sent = upstream_headers(credential, request_id="req_1", client_user_agent="claude-cli/2.1 (external)")
+
+    assert sent["user-agent"] == USER_AGENT

@@ -1,7 +1,7 @@
-"""Which conversation a request belongs to, as cheaply as it can be told.
+"""Finds out, at little cost, which conversation a request belongs to.
 
-Qwen caches the beginning of a prompt for each account, so a conversation had better stay with one. Clients
-send the whole conversation each time: its beginning stays the same.
+Qwen caches the beginning of a prompt for each account, so a conversation should stay with one account.
+Clients send the whole conversation each time: its beginning stays the same.
 """
 
 from zlib import crc32
@@ -14,10 +14,11 @@ READ_BYTES = 4096
 
 
 def conversation_key(body: ChatBody) -> int:
-    """The same number for all requests of one conversation, most likely another one for another.
+    """A number that is the same for all requests of one conversation, and most likely different for another
+    one.
 
-    Told by the client's `prompt_cache_key`, or by the first message that is not an instruction: tools send
-    the same instructions in every conversation, so those only count by their length.
+    It is made from the client's `prompt_cache_key`, or else from the first message that is not an
+    instruction. Of instructions only the length counts, since tools send the same ones in every conversation.
     """
     member = body.members.get("prompt_cache_key")
     if member is not None and isinstance(member.value, str) and member.value:
@@ -25,7 +26,7 @@ def conversation_key(body: ChatBody) -> int:
     try:
         return _key_of_beginning(body)
     except JsonTextError:
-        # Nested to the edge of the stack: it could be read there, but not from this deep.
+        # It is nested so deeply that it cannot be read again from here, where less of the stack is left.
         return 0
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 MOST_TOOL_CALLS = 1000
-"""A larger index is no index."""
+"""A fragment with a larger index counts as one without."""
 
 
 class ChunkRepairs:
@@ -15,7 +15,7 @@ class ChunkRepairs:
         self._tool_calls: dict[int, _ToolCalls] = {}
 
     def apply(self, chunk: dict[str, Any]) -> bool:
-        """Mends a chunk in place; whether there was anything to mend."""
+        """Mends a chunk in place. Returns whether there was anything to mend."""
         choices = chunk.get("choices")
         is_changed = False
         for choice in choices if isinstance(choices, list) else ():
@@ -34,6 +34,14 @@ class ChunkRepairs:
                 is_changed |= calls.give_index(fragment)
                 is_changed |= drop_null_name(fragment)
         return calls.name_finish_reason(choice) or is_changed
+
+
+def give_usage_choices(chunk: dict[str, Any]) -> bool:
+    """Gives a last chunk of usage an empty `choices` if it has none: the OpenAI SDKs expect a list."""
+    if chunk.get("choices") is not None or not isinstance(chunk.get("usage"), dict):
+        return False
+    chunk["choices"] = []
+    return True
 
 
 def void_empty_finish_reason(choice: dict[str, Any]) -> bool:
@@ -56,15 +64,17 @@ def drop_null_name(fragment: dict[str, Any]) -> bool:
 class _ToolCalls:
     """The tool calls of one choice so far."""
 
-    __slots__ = ("_ids",)
+    __slots__ = ("_ids", "_repeats_indexes")
 
     def __init__(self) -> None:
+        self._repeats_indexes = False
+        """Whether another call came under an index that was taken: then the index tells nothing."""
         self._ids: list[str] = []
         """By index; empty where a host gives none."""
 
     def give_index(self, fragment: dict[str, Any]) -> bool:
-        """A fragment without `index` is dropped by LangChain, and parallel calls that all have index 0 become
-        one call everywhere: a new id begins a new call, what has none belongs to the last one.
+        """LangChain drops a fragment without `index`, and all clients merge parallel calls that have index 0
+        in common. So here a new id begins a new call, and a fragment without an id belongs to the last call.
         """
         index = self._index_of(fragment)
         if fragment.get("index") == index and type(fragment.get("index")) is int:
@@ -81,10 +91,11 @@ class _ToolCalls:
             if given is not None and given < len(self._ids) and not self._ids[given]:
                 self._ids[given] = call_id
                 return given
+            self._repeats_indexes |= given is not None and given < len(self._ids)
             place = len(self._ids) if given is None else max(given, len(self._ids))
-        elif given is not None and given < len(self._ids):
+        elif given is not None and given < len(self._ids) and not self._repeats_indexes:
             return given
-        elif given is None and self._ids:
+        elif self._ids and (given is None or self._repeats_indexes):
             return len(self._ids) - 1
         else:
             call_id, place = "", given or 0
@@ -93,7 +104,9 @@ class _ToolCalls:
         return place
 
     def name_finish_reason(self, choice: dict[str, Any]) -> bool:
-        """Tool calls that end in `stop`: Roo Code closes a call at `tool_calls` only (openai-clients)."""
+        """Tool calls that end with `stop` end with `tool_calls` instead: Roo Code closes a call only then
+        (openai-clients).
+        """
         if choice.get("finish_reason") != "stop" or not self._ids:
             return False
         choice["finish_reason"] = "tool_calls"

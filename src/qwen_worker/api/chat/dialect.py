@@ -1,7 +1,7 @@
 """Chat completions as a wire format: its errors, its keep-alive, how its streams begin and end.
 
-A healthy stream is recognised without parsing it, which is all that most requests need. What is not
-recognised here is looked at closely by `stream_start` and `stream_end`, loaded only then.
+This module recognises healthy streams without parsing them, which is enough for most requests. `stream_start`
+and `stream_end` examine all others, and are loaded only then.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from qwen_worker.sse import Event
 
 _LAST_EVENTS_BYTES = 4096
-"""The finish reason, the usage and `[DONE]` are usually not longer."""
+"""The finish reason, the usage and `[DONE]` usually fit into this."""
 
 
 class ChatDialect:
@@ -52,6 +52,7 @@ class ChatDialect:
             and b'"choices":[{' in first
             and b'"error' not in first
             and b'"finish_reason":""' not in first
+            and b'"tool_calls":[' not in first
             and b"\n" not in first
             and b"\r" not in first
         )
@@ -81,14 +82,14 @@ class ChatDialect:
         return end
 
     def completion_of(self, answer: Any) -> Completion | None:
-        """What a chat completion tells; None for what has no choices."""
+        """What became of a chat completion; None if it has no choices."""
         choices = answer.get("choices") if isinstance(answer, dict) else None
         if not isinstance(choices, list) or not choices or answer.get("error"):
             return None
-        first = choices[0]
-        if not isinstance(first, dict) or first.get("finish_reason") == "error_finish":
-            return None
-        usage, reason = answer.get("usage"), first.get("finish_reason")
+        for choice in choices:
+            if not isinstance(choice, dict) or choice.get("finish_reason") == "error_finish":
+                return None
+        usage, reason = answer.get("usage"), choices[0].get("finish_reason")
         return Completion(
             None, reason if isinstance(reason, str) else None, usage if isinstance(usage, dict) else None
         )
@@ -97,13 +98,13 @@ class ChatDialect:
 def _healthy_end(tail: StreamTail) -> StreamEnd | None:
     """The end that nearly every stream has: a finish reason, perhaps the usage, `[DONE]`. None for any other.
 
-    A quotation mark inside a JSON string is escaped, so what is searched for are keys, never a model's words.
+    A quotation mark inside a JSON string is escaped, so this search finds keys, never a model's words.
     """
     if not tail.kept.endswith(b"\n\n" + DONE):
         return None
     last = tail.kept[-_LAST_EVENTS_BYTES:]
     _, key, rest = last.rpartition(b'"finish_reason":"')
-    if not key or b'"error' in last or rest.startswith((b'"', b"error_finish")):
+    if not key or b'"error' in last or b'"code":' in last or rest.startswith((b'"', b"error_finish")):
         return None
     usage = None
     start = last.rfind(b'"usage":{')

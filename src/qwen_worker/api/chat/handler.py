@@ -5,7 +5,7 @@ from functools import partial
 from qwen_worker.api.body import read_body
 from qwen_worker.api.chat.affinity import conversation_key
 from qwen_worker.api.chat.dialect import ChatDialect
-from qwen_worker.api.chat.request import ChatRequest, parse_chat_request
+from qwen_worker.api.chat.request import ChatOfResponses, ChatRequest, parse_chat_request
 from qwen_worker.api.context import Context
 from qwen_worker.api.proxy import proxy
 from qwen_worker.dialect import Translator
@@ -16,14 +16,14 @@ from qwen_worker.upstream.rules.prepare import prepare_chat
 PATH = "/chat/completions"
 
 
-async def chat_completions(context: Context) -> None:
+async def chat_completions(context: Context, chat_of_responses: ChatOfResponses) -> None:
     """Checks the body, sends it to Qwen and passes the answer on."""
-    await proxy(_call(await read_body(context), context), context)
+    await proxy(_call(await read_body(context), context, chat_of_responses), context)
 
 
-def _call(raw: bytes, context: Context) -> Call:
+def _call(raw: bytes, context: Context, chat_of_responses: ChatOfResponses) -> Call:
     """What the body asks for. Raises InvalidRequest."""
-    request = parse_chat_request(raw)
+    request = parse_chat_request(raw, chat_of_responses)
     context.log.debug("new chat completion request", stream=request.stream, model=request.model)
     dialect = ChatDialect(include_usage=request.include_usage)
     return Call(
@@ -51,8 +51,8 @@ def _prepare(request: ChatRequest, dialect: ChatDialect, errors: ErrorReader, ta
 def _needs_repair(request: ChatRequest, target: Target) -> bool:
     """Whether a stream is looked at event by event from the start.
 
-    Hosts that are not Qwen's own are known for oddities in tool calls; of several choices one may stay
-    unfinished, which native relaying cannot tell before `[DONE]` has gone out.
+    Hosts that are not Qwen's own are known for odd tool calls. With several choices, one may stay unfinished,
+    which native relaying would notice only after `[DONE]` has gone out.
     """
     body = request.body
     return (body.value("n") or 1) > 1 or (target.family == "other" and bool(body.value("tools")))

@@ -9,7 +9,7 @@ A chunk without any goes through as the text that Qwen sent.
 import json
 from typing import Any
 
-from qwen_worker.api.chat.chunk_repairs import ChunkRepairs
+from qwen_worker.api.chat.chunk_repairs import ChunkRepairs, give_usage_choices
 from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.delta_pattern import DeltaPattern
 from qwen_worker.dialect import EventError
@@ -59,8 +59,8 @@ class StreamRepairer:
         return bool(self._finish_reasons) and all(self._finish_reasons.values())
 
     def _chunks(self, data: bytes, *, is_cut_off: bool = False) -> list[str]:
-        """The chunks, as JSON text, that `data` completes. `is_cut_off`: an event that makes no sense was not
-        sent to its end.
+        """The chunks, as JSON text, that `data` completes. With `is_cut_off`, an event that is no JSON is
+        ignored: it was not sent to its end.
         """
         chunks: list[str] = []
         for event in self._parser.feed(data):
@@ -85,11 +85,12 @@ class StreamRepairer:
             return
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
+        is_changed = give_usage_choices(chunk)
         choices = chunk.get("choices")
-        if choices == [] and not self._include_usage:
-            return
-        is_changed = self._repairs.apply(chunk)
-        for choice in choices if isinstance(choices, list) else ():
+        if not isinstance(choices, list) or (choices == [] and not self._include_usage):
+            return  # no chunk to any client, or one that breaks those that have not asked for it
+        is_changed |= self._repairs.apply(chunk)
+        for choice in choices:
             if isinstance(choice, dict):
                 self._note_finish(choice)
         if is_changed:

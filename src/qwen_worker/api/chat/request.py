@@ -1,15 +1,16 @@
 """The body of POST /v1/chat/completions: is it JSON, and is it a chat request.
 
-Fields we do not know pass unchecked; Qwen is the judge of them. Every failure is an `InvalidRequest` (see
+Unknown fields pass unchecked: Qwen decides about them. Every failure is an `InvalidRequest` (see
 `validation`).
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_scan import MOST_MEMBERS, TooManyMembers, decoded, skip_spaces
 from qwen_worker.json_text import JsonTextError
-from qwen_worker.upstream.chat_body import ROLES, ChatBody, Messages, scan_chat_body
+from qwen_worker.upstream.chat_body import ROLES, ChatBody, FindProblem, Messages, scan_chat_body
 from qwen_worker.validation import (
     Check,
     body_text,
@@ -38,17 +39,18 @@ class ChatRequest(NamedTuple):
     """Whether a stream shall end with a chunk of usage (`stream_options.include_usage`)."""
 
 
-def parse_chat_request(raw: bytes) -> ChatRequest:
-    """Checks a body. Raises InvalidRequest, and nothing else, whatever the bytes are."""
-    raw, text = body_text(raw)
-    if not text.startswith("{", skip_spaces(text, 0)):
-        json_body(raw)  # says what it is instead
-    try:
-        body = scan_chat_body(raw, text, _message_problem)
-    except TooManyMembers:
-        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
-    except JsonTextError as error:
-        raise invalid_json(error) from None
+ChatOfResponses = Callable[[bytes], bytes]
+"""Makes a chat completions body of one that the Responses API takes. Raises InvalidRequest."""
+
+
+def parse_chat_request(raw: bytes, chat_of_responses: ChatOfResponses | None = None) -> ChatRequest:
+    """Checks a body; one with `input` in place of `messages` becomes what `chat_of_responses` makes of it.
+
+    Raises InvalidRequest, and nothing else, whatever the bytes are.
+    """
+    body = scan_request(raw, _message_problem)
+    if chat_of_responses is not None and body.value("messages") is None and body.value("input") is not None:
+        return parse_chat_request(chat_of_responses(body.raw))
     _check_messages(body)
     for name, member in body.members.items():
         check = _CHECKS.get(name)
@@ -56,10 +58,23 @@ def parse_chat_request(raw: bytes) -> ChatRequest:
             check(name, member.value)
     return ChatRequest(
         body,
-        _model(body),
+        named_model(body),
         stream=body.value("stream") is True,
         include_usage=(body.value("stream_options") or {}).get("include_usage") is True,
     )
+
+
+def scan_request(raw: bytes, find_problem: FindProblem | None = None) -> ChatBody:
+    """A body that is a JSON object, scanned (see `scan_chat_body`). Raises InvalidRequest."""
+    raw, text = body_text(raw)
+    if not text.startswith("{", skip_spaces(text, 0)):
+        json_body(raw)  # says what it is instead
+    try:
+        return scan_chat_body(raw, text, find_problem)
+    except TooManyMembers:
+        raise InvalidRequest(f"The request body has more than {MOST_MEMBERS:,} fields.") from None
+    except JsonTextError as error:
+        raise invalid_json(error) from None
 
 
 _CHECKS: dict[str, Check] = {
@@ -77,7 +92,8 @@ _CHECKS: dict[str, Check] = {
 """What OpenAI says about fields that every client may send; and see `drop_absent_limits` (upstream/rules)."""
 
 
-def _model(body: ChatBody) -> str | None:
+def named_model(body: ChatBody) -> str | None:
+    """The model that a body names, or None. Raises InvalidRequest."""
     member = body.members.get("model")
     if member is None or member.value is None:
         return None
@@ -110,13 +126,13 @@ def _messages_missing(body: ChatBody) -> InvalidRequest:
     explanation = ""
     if "input" in body.members:
         explanation = (
-            " The body has 'input', as the Responses API takes it; this endpoint speaks Chat Completions: "
-            "send the conversation as 'messages', or switch the client to the Chat Completions API."
+            " The body has 'input', as the Responses API takes it, but it is null: send the conversation as "
+            "'messages'."
         )
     elif "prompt" in body.members:
         explanation = (
             " The body has 'prompt', as the legacy Completions API takes it; this endpoint speaks Chat "
-            "Completions: send the prompt as a message."
+            "Completions: send the prompt as a message, or to /v1/completions."
         )
     return InvalidRequest(
         f"Missing required parameter: 'messages'.{explanation}",
@@ -153,9 +169,11 @@ def _message_problem(index: int, message: Any) -> InvalidRequest | None:
 
 
 def _may_lack_content(role: str, message: dict[str, Any]) -> bool:
-    """OpenAI lets an assistant say nothing if it called something or refused, and a function answer null.
+    """Whether a message may have no content: with OpenAI an assistant's if it has a call or a refusal, and a
+    function's.
 
-    `reasoning_content` is what Qwen's thinking models add: clients send such a turn back as they got it.
+    So may an assistant's with `reasoning_content`, which Qwen's thinking models add: clients send such a
+    message back as they got it.
     """
     if role == "function":
         return True

@@ -1,4 +1,4 @@
-"""How a natively relayed stream is ended that did not end as it should: what must be added."""
+"""What must be added to a natively relayed stream that did not end as it should."""
 
 import re
 from typing import Any
@@ -26,7 +26,7 @@ def end_of_stream(
     *,
     is_done: bool,
 ) -> StreamEnd:
-    """How to end a stream that has said `tail` and will say no more.
+    """How to end a stream whose last bytes are `tail`.
 
     `failure` is what ended it, None if Qwen itself did. A finish reason makes a completion whole; after a
     failure only if nothing but the usage could have followed.
@@ -40,19 +40,21 @@ def end_of_stream(
     events = _parsed(blocks)
     last_data = events[-1][1] if events else None
     usage = next((data["usage"] for _, data in reversed(events) if isinstance(data.get("usage"), dict)), None)
-    reported = event_error(*events[-1]) if events else None
+    # An error counts, whatever follows it (the usage, for example).
+    found = ((data, event_error(event, data)) for event, data in reversed(events))
+    failed, reported = next((each for each in found if each[1] is not None), (None, None))
 
     error: ProxyError | None = None
     if reported is not None:
         error = StreamFailed(reported.message, upstream_request_id=reported.upstream_request_id)
     elif failure is not None and not (_is_final(last_data) and not is_cut_off):
         error = failure
-    elif finish_reason is None or is_cut_off:
+    elif finish_reason in (None, "error_finish") or is_cut_off:
         error = StreamTruncated("Qwen's stream ended before the completion was finished.")
 
     if is_done:
         closing = _end_of_block(unfinished)
-    elif error is None or _is_error_to_clients(last_data):
+    elif error is None or _is_error_to_clients(failed):
         closing = _end_of_block(unfinished) + DONE
     else:
         closing = error_ending(unfinished, error)
@@ -75,8 +77,8 @@ def error_ending(unfinished: bytes, error: ProxyError) -> bytes:
 def _last_blocks(data: bytes) -> list[bytes]:
     """The last events as they were written, and what follows the last blank line (mostly nothing).
 
-    Line ends are made LF. Looks at no more than it must: a search through all of `data` would cost more than
-    everything else at the end of a stream.
+    Line ends are made LF. Searches from the end and stops early: a search through all of `data` would cost
+    more than everything else at the end of a stream.
     """
     size = 2048
     while True:

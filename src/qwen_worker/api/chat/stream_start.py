@@ -1,8 +1,9 @@
-"""How a stream of chat completion chunks begins that is not healthy at first sight."""
+"""Examines the beginning of a stream of chat completion chunks that does not look healthy."""
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from qwen_worker.api.chat.chunk_repairs import ChunkRepairs
 from qwen_worker.dialect import EventError, Relaying
 from qwen_worker.errors import UpstreamBlocked
 from qwen_worker.json_text import JsonTextError, parse
@@ -36,12 +37,8 @@ def classify_first_event(
         raise UpstreamBlocked(
             "Qwen answered with something that is not a chat completion.", upstream_status=200
         )
+    # An oddity of the first chunk goes on to the end.
     is_unasked_usage = chunk["choices"] == [] and not include_usage
-    if _misread(start) or "\n" in event.data or is_unasked_usage or _needs_repair(chunk):
+    if _misread(start) or "\n" in event.data or is_unasked_usage or ChunkRepairs().apply(chunk):
         return "repaired"
     return "native"
-
-
-def _needs_repair(chunk: dict[str, Any]) -> bool:
-    """Whether the first chunk has one of the oddities of `repair`, which then go on to the end."""
-    return any(isinstance(choice, dict) and choice.get("finish_reason") == "" for choice in chunk["choices"])

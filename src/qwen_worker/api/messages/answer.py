@@ -10,8 +10,9 @@ from qwen_worker.json_text import JsonTextError, parse
 _CHARACTERS_PER_TOKEN = 4
 
 _INVALID = "_invalid_json"
-"""The one member of the `input` of a call whose arguments are no JSON object: what the model wrote instead.
-The client's own check of the arguments tells the model so; with an empty input it would not learn why.
+"""If the arguments of a call are no JSON object, `input` has this one member, with the text that the model
+wrote. The client then tells the model that its arguments are wrong; with an empty input the model would not
+learn why.
 """
 
 

@@ -1,8 +1,10 @@
-"""The content blocks of a streamed message: what has come, as the events that may be sent now.
+"""The content blocks of a streamed message: turns what the host has sent into the events that may be sent
+now.
 
 Anthropic's grammar (apis-on-the-wire 3.2): blocks have rising indexes, one is open at a time, and each is
-started, gets deltas and is stopped. A chat completion knows no such order: tool calls may be mixed, known in
-part, or empty. So blocks queue: the first is sent while it grows, the others wait until it is complete.
+started, gets deltas and is stopped. A chat completion has no such order: parts of several tool calls may be
+mixed, incomplete or empty. So blocks wait in a queue: the first is sent while it grows, the others wait until
+it is complete.
 """
 
 import json
@@ -65,7 +67,7 @@ class _Call:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the arguments are whole. None may mean that they are still to come."""
+        """Whether the arguments are whole. No arguments may mean that they are still to come."""
         try:
             parse(self.arguments)
         except JsonTextError:
@@ -110,7 +112,7 @@ class Blocks:
         self.is_call_cut = False
         """Whether the arguments of a call were not whole at the end."""
         self.is_call_nameless = False
-        """Whether a call had arguments, but no name until the end: there is no way to tell it."""
+        """Whether a call had arguments, but no name until the end: the client cannot be told of it."""
 
     def add_text(self, kind: TextKind, text: str) -> None:
         """A piece of the answer's text or thinking."""

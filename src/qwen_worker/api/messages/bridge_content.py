@@ -62,7 +62,7 @@ def system_parts(system: Any, *, cache_marks: bool) -> list[Part]:
 
 
 def reminder(text: str) -> str:
-    """What a system message in the middle of a conversation says, as a user's text in its place.
+    """A user's text in place of a system message in the middle of a conversation.
 
     Qwen's chat templates take a system message at the beginning only. The tags are Claude Code's own for what
     the user has not typed.

@@ -99,7 +99,7 @@ class _Conversation:
         self._say([{**part, "text": reminder(part["text"])} for part in parts if part["type"] == "text"])
 
     def close_turn(self) -> None:
-        """Nothing more belongs to the last turn: its results, their images, and what was said beside."""
+        """Ends the last turn: adds its results, their images, and what the user said beside them."""
         for call_id in self._calls:
             unanswered = {"role": "tool", "tool_call_id": call_id, "content": _NO_RESULT}
             self.messages.append(self._results.get(call_id, unanswered))

@@ -9,7 +9,7 @@ from typing import Any
 from qwen_worker.api.messages.bridge_content import BILLING_HEADER
 from qwen_worker.api.messages.bridge_tools import is_client_tool
 from qwen_worker.api.messages.image_size import image_size
-from qwen_worker.api.messages.tokens import estimate_tokens
+from qwen_worker.api.messages.tokens import ROUGH, estimate_tokens
 
 MESSAGE_TOKENS = 5
 """What the template puts around a message: `<|im_start|>user`, a line end, `<|im_end|>`, a line end."""
@@ -27,17 +27,39 @@ _UNKNOWN_IMAGE_TOKENS = 1024
 def estimate_input_tokens(body: Mapping[str, Any]) -> int:
     """The tokens of a checked, decoded Messages body. Never fails, whatever the blocks hold."""
     texts: list[str] = []
+    tokens = _add_prompt(body, texts)
+    tools = [tool for tool in body.get("tools") or () if is_client_tool(tool)]
+    if tools:
+        tokens += TOOLS_TOKENS
+        texts.append(json.dumps([_tool(tool) for tool in tools], ensure_ascii=False))
+    return tokens + estimate_tokens(_joined(texts))
+
+
+def early_input_tokens(body: Mapping[str, Any], tools: bytes) -> int:
+    """A rougher estimate in a quarter of the time, for the start of a stream: its end tells the host's count.
+
+    `tools` is their JSON as the client wrote it, which is near enough to how the template writes it.
+    """
+    texts: list[str] = []
+    tokens = _add_prompt(body, texts)
+    if not any(map(is_client_tool, body.get("tools") or ())):
+        return tokens + estimate_tokens(_joined(texts), ROUGH)
+    return tokens + TOOLS_TOKENS + estimate_tokens(_joined(texts) + tools, ROUGH)
+
+
+def _add_prompt(body: Mapping[str, Any], texts: list[str]) -> int:
+    """Adds the texts of all messages, and returns the tokens of everything else in them."""
     tokens = MESSAGE_TOKENS
     system = body.get("system")
     if system:
         tokens += MESSAGE_TOKENS + _add_content(system, texts)
     for message in body["messages"]:
         tokens += MESSAGE_TOKENS + _add_content(message["content"], texts)
-    tools = [tool for tool in body.get("tools") or () if is_client_tool(tool)]
-    if tools:
-        tokens += TOOLS_TOKENS
-        texts.append(json.dumps([_tool(tool) for tool in tools], ensure_ascii=False))
-    return tokens + estimate_tokens("\n".join(texts).encode("utf-8", "surrogatepass"))
+    return tokens
+
+
+def _joined(texts: list[str]) -> bytes:
+    return "\n".join(texts).encode("utf-8", "surrogatepass")
 
 
 def _add_content(content: Any, texts: list[str]) -> int:

@@ -15,19 +15,16 @@ _LAST_EVENTS_BYTES = 4096
 
 
 class MessagesDialect:
-    """Implements `dialect.Dialect`. `request_id` is this gateway's, which error bodies repeat; `input_tokens`
-    our estimate of the prompt, told if it was too long.
-    """
+    """Implements `dialect.Dialect`. `request_id` is this gateway's, which error bodies repeat."""
 
-    __slots__ = ("_input_tokens", "_request_id")
+    __slots__ = ("_request_id",)
 
-    def __init__(self, request_id: str, input_tokens: int) -> None:
+    def __init__(self, request_id: str) -> None:
         self._request_id = request_id
-        self._input_tokens = input_tokens
 
     def error_body(self, error: ProxyError, request_id: str) -> str:
         """Anthropic's envelope."""
-        return error_body(error, request_id, prompt_tokens=self._input_tokens)
+        return error_body(error, request_id)
 
     def error_ending(self, error: ProxyError) -> bytes:
         """An `error` event: nothing follows it."""
@@ -80,7 +77,7 @@ class MessagesDialect:
         return StreamEnd(closing, Completion(None, stop_reason, usage))
 
     def completion_of(self, answer: Any) -> Completion | None:
-        """What a whole message tells; None for what is none."""
+        """What became of a whole message; None if it is no message."""
         if not isinstance(answer, dict) or answer.get("type") != "message":
             return None
         usage, reason = answer.get("usage"), answer.get("stop_reason")

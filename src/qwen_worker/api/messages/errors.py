@@ -21,6 +21,8 @@ _TYPES = {
 }
 """Anthropic's error types by HTTP status; every other status is an `api_error`."""
 
+_TOO_LONG = "prompt is too long:"
+
 _longest_input = re.compile(r"maximum context length is (\d+)|\[\d+, *(\d+)\]|> (\d+) maximum").search
 _input_length = re.compile(r"(?:resulted in|requested|is too long:) (\d+)").search
 
@@ -30,15 +32,14 @@ def error_type(error: ProxyError) -> str:
     return _TYPES.get(error.status, "api_error")
 
 
-def error_body(error: ProxyError, request_id: str | None, *, prompt_tokens: int | None = None) -> str:
+def error_body(error: ProxyError, request_id: str | None) -> str:
     """The error's body as JSON text, for an answer and for an `error` event.
 
-    `request_id` is also due as the header `request-id`, which the SDKs show. `prompt_tokens` is our estimate
-    of the prompt: said when it was too long.
+    `request_id` is also due as the header `request-id`, which the SDKs show.
     """
     body = {
         "type": "error",
-        "error": {"type": error_type(error), "message": _message(error, prompt_tokens)},
+        "error": {"type": error_type(error), "message": _message(error)},
         "request_id": request_id,
     }
     return json.dumps(body)
@@ -49,23 +50,24 @@ def error_event(error: ProxyError, request_id: str | None) -> bytes:
     return f"event: error\ndata: {error_body(error, request_id)}\n\n".encode()
 
 
-def _message(error: ProxyError, prompt_tokens: int | None) -> str:
+def _message(error: ProxyError) -> str:
     if error.code == "context_length_exceeded":
-        return _too_long(error.message, prompt_tokens)
+        return too_long(error.message)
     if error.param and error.param not in error.message:
         return f"{error.param}: {error.message}"
     return error.message
 
 
-def _too_long(message: str, prompt_tokens: int | None) -> str:
+def too_long(message: str, prompt_tokens: int = 0) -> str:
     """Words that Claude Code takes as a reason to compact the conversation, and reads both numbers from.
 
-    What Qwen does not say is estimated: the prompt was longer than the maximum in any case.
+    `prompt_tokens` is our estimate of what Qwen mostly does not say: the prompt was longer than the maximum
+    in any case. A message that has this form already stays.
     """
     longest = _longest_input(message)
     if longest is None:
-        return f"prompt is too long: {message}"
+        return message if message.startswith(_TOO_LONG) else f"{_TOO_LONG} {message}"
     maximum = int(longest[longest.lastindex or 0])
     told = _input_length(message)
-    tokens = int(told[1]) if told is not None else prompt_tokens or 0
-    return f"prompt is too long: {max(tokens, maximum + 1)} tokens > {maximum} maximum"
+    tokens = int(told[1]) if told is not None else prompt_tokens
+    return f"{_TOO_LONG} {max(tokens, maximum + 1)} tokens > {maximum} maximum"

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping
 
-_LONG_CONTEXT = "[1m]"
-"""What Claude Code's users add to a name for a window of a million tokens."""
+from qwen_worker.models import LONG_CONTEXT, alias_target
 
 
 def model_for(name: str | None, *, aliases: Mapping[str, str], default: str) -> str:
@@ -15,7 +14,7 @@ def model_for(name: str | None, *, aliases: Mapping[str, str], default: str) -> 
     named = (name or "").strip()
     if named in aliases:
         return named
-    named = named.removesuffix(_LONG_CONTEXT).strip()
-    if named in aliases:
+    named = named.removesuffix(LONG_CONTEXT).strip()
+    if alias_target(named, aliases) is not None:
         return named
     return default if not named or named.lower().startswith("claude-") else named

@@ -1,7 +1,8 @@
 """A Messages request as a host takes it that speaks Messages: small rules, each with its reason.
 
 What Anthropic takes and a host may refuse is made fit. Sources: apis-on-the-wire 1.2, 2.1 and 5; of most it
-is not known what each of Qwen's hosts does today, and all that only look like Anthropic have broken on them.
+is not known what each of Qwen's hosts does today, and every host that only imitates Anthropic has failed on
+some.
 """
 
 from typing import Any
@@ -121,8 +122,6 @@ def relax_tool_choice(draft: Draft) -> None:
 def drop_choice_without_tool(draft: Draft) -> None:
     """A choice says nothing without a tool, and cannot be followed if its tool was left out."""
     tools = draft.get("tools")
-    if tools is None:
-        return
     choice = draft.get("tool_choice")
     if not tools:
         draft.drop("tools")
@@ -215,13 +214,18 @@ def normalised_result(block: Block) -> Block:
     """
     content = block["content"]
     changed = [
-        {"type": "text", "text": tool_reference_text(item)} if item.get("type") == "tool_reference" else item
+        {"type": "text", "text": tool_reference_text(item)} if kind_of(item) == "tool_reference" else item
         for item in content
-        if not (item.get("type") == "text" and not item.get("text"))
+        if not (kind_of(item) == "text" and not item.get("text"))
     ]
     if len(changed) == len(content) and all(new is old for new, old in zip(changed, content, strict=True)):
         return block
     return {**block, "content": changed or ""}
+
+
+def kind_of(item: Any) -> Any:
+    """The type of an item of a result; None for what is no object, and for the host to refuse."""
+    return item.get("type") if isinstance(item, dict) else None
 
 
 def normalised_tool(tool: Block) -> Block | None:

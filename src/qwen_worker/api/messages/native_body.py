@@ -1,5 +1,4 @@
-"""A Messages body in the making for a host that speaks Messages: the client's text, and what is to be
-different.
+"""A Messages body for a host that speaks Messages, while rules change it: the client's text, and the changes.
 
 What no rule changes is sent as the client spelled it, item by item; if nothing is different, its very bytes.
 """
@@ -16,7 +15,7 @@ ItemRule = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 
 class Draft:
-    """The body in the making. Values of strings with non-ASCII characters are not decoded (see
+    """The body while rules change it. Values of strings with non-ASCII characters are not decoded (see
     `json_text`).
     """
 

@@ -1,7 +1,7 @@
 """The body of POST /v1/messages: is it JSON, is it a Messages request, and where are its parts.
 
-Only what every way to an answer needs is checked; what a content block holds is judged by the bridge or by
-the host. Every failure is an `InvalidRequest` that names the field (`messages.2.role`).
+Only what every host needs is checked here; the bridge or the host checks what a content block holds. Every
+failure is an `InvalidRequest` that names the field (`messages.2.role`).
 """
 
 from collections.abc import Mapping
@@ -59,6 +59,11 @@ class MessagesRequest(NamedTuple):
             return {name: plain(member.value) for name, member in self.members.items()}
         body: dict[str, Any] = parse(self.raw)
         return body
+
+    def text_of(self, name: str) -> bytes:
+        """A top-level field as the client wrote it; empty if it is not there."""
+        member = self.members.get(name)
+        return b"" if member is None else self.raw[member.value_start : member.end]
 
 
 def parse_messages_request(raw: bytes, *, is_count: bool = False) -> MessagesRequest:

@@ -3,7 +3,7 @@
     message_start, (content_block_start, content_block_delta ..., content_block_stop) ..., message_delta,
     message_stop
 
-with a `ping` while the host is silent, and an `error` event in place of the end of what is not whole.
+with a `ping` while the host is silent. A message that is not whole ends with an `error` event instead.
 """
 
 import json
@@ -98,8 +98,8 @@ class MessagesStream:
     # --- what the host says
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to
-        its end.
+        """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
+        it was not sent to its end.
         """
         for event in self._parser.feed(data):
             if self.is_over:

@@ -60,8 +60,8 @@ def native_thinking(
 ) -> dict[str, Any] | None:
     """`thinking` for a host that speaks Messages: enabled with a budget, disabled, or None for left out.
 
-    A model that is not known gets no "adaptive". A forced tool and no word about thinking mean none: for
-    Anthropic's models that is what no word means, and some of Qwen's refuse a forced tool while they think.
+    A model that is not known gets no "adaptive". A forced tool without a `thinking` field means no thinking:
+    so it is with Anthropic's models, and some of Qwen's refuse a forced tool while they think.
     """
     if facts.thinks == "never":
         return None

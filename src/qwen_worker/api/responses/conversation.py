@@ -1,4 +1,4 @@
-"""The messages of a chat in the making, in the order that chat hosts demand.
+"""Builds the messages of a chat, in the order that chat hosts demand.
 
 - Instructions (`system`, `developer`) come first, in their order.
 - All calls in a row belong to one assistant message, with the text and the reasoning of that turn.

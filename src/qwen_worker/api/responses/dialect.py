@@ -7,19 +7,25 @@ from qwen_worker.api.responses.stream import ResponsesTranslator
 from qwen_worker.dialect import Completion, EventError, Relaying, StreamEnd
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated, UpstreamBlocked
 from qwen_worker.json_text import parse_object
-from qwen_worker.sse import Event, EventParser
+from qwen_worker.sse import Event
 from qwen_worker.stream_tail import StreamTail
 
-_ENDS = ("response.completed", "response.incomplete", "response.failed")
+_COMMENT = b": keep-alive\n\n"
 
 
 class ResponsesDialect:
-    """Implements `dialect.Dialect`, for one request: its translator knows what the client has been told."""
+    """Implements `dialect.Dialect`, for one request: its translator knows what the client has been told.
 
-    __slots__ = ("_translator",)
+    `may_be_native`: a host may answer that speaks the API itself.
+    """
 
-    def __init__(self, translator: ResponsesTranslator) -> None:
+    __slots__ = ("_may_be_native", "_start", "_translator")
+
+    def __init__(self, translator: ResponsesTranslator, *, may_be_native: bool = False) -> None:
         self._translator = translator
+        self._may_be_native = may_be_native
+        self._start = b""
+        """What a native stream has begun with."""
 
     def error_body(self, error: ProxyError, request_id: str) -> str:
         """OpenAI's envelope."""
@@ -30,18 +36,24 @@ class ResponsesDialect:
         return self._translator.end(error)
 
     def keep_alive(self) -> bytes:
-        """`response.in_progress`: comments do not hold Codex's timer."""
-        return self._translator.keep_alive()
+        """`response.in_progress`: comments do not hold Codex's timer.
+
+        Before a native stream it is a comment, since that stream begins with a `response.created` of its own,
+        with another id and other numbers.
+        """
+        return _COMMENT if self._may_be_native else self._translator.keep_alive()
 
     # --- of a host that speaks it
 
     def is_healthy_start(self, start: bytes) -> bool:
         """Whether a stream begins with `response.created`."""
         first, blank_line, _ = start.partition(b"\n\n")
+        self._start = start
         return bool(blank_line) and b'"type":"response.created"' in first and b'"error":{' not in first
 
     def classify_first_event(self, event: Event, start: bytes, event_error: EventError) -> Relaying | None:
         """Qwen hides errors in a 200 stream whose first event is `response.failed`. Raises ProxyError."""
+        self._start = start
         data = parse_object(event.data)
         response = data.get("response") if data is not None else None
         if isinstance(response, dict) and response.get("error"):
@@ -55,16 +67,20 @@ class ResponsesDialect:
 
     def is_done(self, tail: StreamTail) -> bool:
         """Whether the last event has come: Qwen sends no `[DONE]`."""
-        return tail.kept.endswith(b"\n\n") and _last_event(tail) is not None
+        from qwen_worker.api.responses.native_end import has_ended
+
+        return has_ended(tail)
 
     def end_of_stream(
         self, tail: StreamTail, failure: ProxyError | None, event_error: EventError
     ) -> StreamEnd:
         """How to end a stream that went to the client as it came."""
-        response = _last_event(tail)
+        from qwen_worker.api.responses.native_end import failed_ending, last_response
+
+        response = last_response(tail)
         if response is None:
             error = failure or StreamTruncated("Qwen's stream ended before the response was finished.")
-            return StreamEnd(b"\n\n" + self.error_ending(error), Completion(error))
+            return StreamEnd(failed_ending(self._start, tail, error), Completion(error))
         usage = response.get("usage")
         failed = response.get("status") == "failed"
         return StreamEnd(
@@ -82,18 +98,3 @@ class ResponsesDialect:
             return None
         usage = answer.get("usage")
         return Completion(None, str(answer.get("status")), usage if isinstance(usage, dict) else None)
-
-
-def _last_event(tail: StreamTail) -> dict[str, Any] | None:
-    """The response in the event that ends a stream; None if there is none yet."""
-    start = max(tail.kept.rfind(f'"type":"{name}"'.encode()) for name in _ENDS)
-    block_start = tail.kept.rfind(b"\n\n", 0, start) if start >= 0 else -1
-    if start < 0:
-        return None
-    for event in EventParser().feed(tail.kept[max(0, block_start) :]):
-        data = parse_object(event.data)
-        if data is not None and data.get("type") in _ENDS and isinstance(data.get("response"), dict):
-            response: dict[str, Any] = data["response"]
-            return response
-    # The event is longer than what is kept: that it has ended must do.
-    return {"status": "completed"}

@@ -1,24 +1,13 @@
 """POST /v1/responses, and the paths of stored responses, which this gateway does not have."""
 
-import os
-from functools import partial
-from zlib import crc32
-
 from qwen_worker.api.body import read_body
-from qwen_worker.api.chat.affinity import conversation_key
-from qwen_worker.api.chat.dialect import ChatDialect
 from qwen_worker.api.context import Context
 from qwen_worker.api.proxy import proxy
-from qwen_worker.api.responses.dialect import ResponsesDialect
-from qwen_worker.api.responses.request import Translated, to_chat
-from qwen_worker.api.responses.stream import ResponsesTranslator
+from qwen_worker.api.responses.bridged import bridged_call
+from qwen_worker.api.responses.parameters import asked_model
 from qwen_worker.errors import NotFound, UpgradeRefused
-from qwen_worker.upstream.bridged_chat import bridged_body, prepare_bridged
-from qwen_worker.upstream.call import Call, Prepared, Target
-from qwen_worker.upstream.chat_body import ChatBody
+from qwen_worker.upstream.call import Call
 from qwen_worker.validation import json_body
-
-CHAT = ChatDialect(include_usage=True)
 
 
 async def create_response(context: Context) -> None:
@@ -27,58 +16,22 @@ async def create_response(context: Context) -> None:
 
 
 def _call(raw: bytes, context: Context) -> Call:
-    """What the body asks for. Raises InvalidRequest."""
-    request = to_chat(json_body(raw))
-    log = context.log
-    log.debug("new response request", stream=request.stream, model=request.model)
-    if request.ignored:
-        log.debug("left out of the request", types=request.ignored)
-    translator = ResponsesTranslator(
-        request.asked,
-        model=request.model or context.settings.default_model,
-        random_hex=lambda: os.urandom(16).hex(),
-        now_ms=context.runtime.clock.now_ms,
-        event_error=context.errors.in_event,
-    )
-    dialect = ResponsesDialect(translator)
-    chat = bridged_body(_streamed(request))
-    return Call(
-        request.model,
-        request.stream,
-        _affinity_key(request, chat),
-        dialect,
-        partial(_prepare, raw, request, chat, dialect, translator),
-    )
+    """What the body asks for. Raises InvalidRequest, NotFound."""
+    body = json_body(raw)
+    serving = context.pool.serving(asked_model(body))
+    if any(account.settings.responses == "native" for account, _ in serving):
+        from qwen_worker.api.responses.native import native_call
+
+        return native_call(raw, body, context)
+    return bridged_call(body, context, refers_back=_refers_back(raw, context))
 
 
-def _streamed(request: Translated) -> dict[str, object]:
-    """The chat request; of a stream the usage is asked for, which the last event tells."""
-    if not request.stream:
-        return request.chat
-    return {**request.chat, "stream": True, "stream_options": {"include_usage": True}}
-
-
-def _affinity_key(request: Translated, chat: ChatBody) -> int:
-    if request.prompt_cache_key is not None:
-        return crc32(request.prompt_cache_key.encode("utf-8", "replace"))
-    return conversation_key(chat)
-
-
-def _prepare(
-    raw: bytes,
-    request: Translated,
-    chat: ChatBody,
-    dialect: ResponsesDialect,
-    translator: ResponsesTranslator,
-    target: Target,
-) -> Prepared:
-    """The request as one host takes it. Raises InvalidRequest."""
-    if target.ways.responses == "native":
-        from qwen_worker.api.responses.native import native_body
-
-        return Prepared(f"{target.base_url}/responses", native_body(raw, target.model), dialect)
-    url, body = prepare_bridged(chat, request.model, target)
-    return Prepared(url, body, CHAT, translator)
+def _refers_back(raw: bytes, context: Context) -> bool:
+    """Whether the client will send `item_reference`s: the Vercel AI SDK does, and so does a client that has
+    just sent one.
+    """
+    user_agent = context.request.header("user-agent") or ""
+    return "ai-sdk" in user_agent or b'"item_reference"' in raw
 
 
 async def refuse_websocket(context: Context) -> None:

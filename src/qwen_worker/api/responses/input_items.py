@@ -14,7 +14,7 @@ from qwen_worker.json_text import parse_object
 from qwen_worker.validation import missing
 
 MOST_CARRIED_TEXT = 4_000_000
-"""How many characters the ids in one request may unpack to: they are small, their texts need not be."""
+"""How many characters the ids in one request may unpack to: a small id may hold a long text."""
 
 _ROLES = ("user", "assistant", "system", "developer")
 

@@ -4,7 +4,16 @@ from typing import Any
 
 from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.validation import Check, boolean, integer, json_object, json_objects, number, wrong_type
+from qwen_worker.validation import (
+    Check,
+    boolean,
+    integer,
+    json_object,
+    json_objects,
+    model_name,
+    number,
+    wrong_type,
+)
 
 NOT_FOR_CHAT = frozenset(
     (
@@ -17,6 +26,15 @@ NOT_FOR_CHAT = frozenset(
     )
 )
 """What is translated, answered here, or means nothing to a chat host. Every other field goes to Qwen."""
+
+
+def asked_model(body: dict[str, Any]) -> str | None:
+    """The model that the client names. Raises InvalidRequest."""
+    model = body.get("model")
+    if model is None:
+        return None
+    string("model", model)
+    return model_name(model)
 
 
 def check(body: dict[str, Any]) -> None:

@@ -4,10 +4,9 @@ from typing import Any, NamedTuple
 
 from qwen_worker.api.responses.conversation import Conversation
 from qwen_worker.api.responses.input_items import check_input_is_there, read_input, tools_in_input
-from qwen_worker.api.responses.parameters import chat_parameters, check, echo
+from qwen_worker.api.responses.parameters import asked_model, chat_parameters, check, echo
 from qwen_worker.api.responses.tools import Tools, choose_tools, convert_tools
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.validation import model_name
 
 
 class Asked(NamedTuple):
@@ -62,7 +61,7 @@ def to_chat(body: dict[str, Any]) -> Translated:
     return Translated(
         chat=chat,
         asked=Asked(tools, echo(body), body.get("store") is not False),
-        model=model_name(body["model"]) if body.get("model") is not None else None,
+        model=asked_model(body),
         stream=body.get("stream") is True,
         prompt_cache_key=body.get("prompt_cache_key") or None,
         ignored=(*dict.fromkeys(tools.ignored + ignored_items),),

@@ -125,7 +125,7 @@ class ResponsesTranslator:
     # --- the host's chunks
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """`is_cut_off`: an event that makes no sense was not sent to its end."""
+        """With `is_cut_off`, an event that is no JSON is ignored: it was not sent to its end."""
         for event in self._parser.feed(data):
             text = None if event.name or event.comment else self._usual.text_of(event.data)
             if text is not None:
@@ -174,10 +174,16 @@ class ResponsesTranslator:
 
     def _take_delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         output = self._output
+        content = delta.get("content")
+        if len(delta) == 1 and isinstance(content, str) and not choice.get("logprobs"):
+            # What nearly every chunk is.
+            if content:
+                output.add_text(content)
+            return
         reasoning = reasoning_of(delta)
         if reasoning:
             output.add_reasoning(reasoning)
-        text = text_of(delta.get("content"))
+        text = text_of(content)
         if text:
             output.add_text(text, "output_text", logprobs_of(choice))
         refusal = delta.get("refusal")

@@ -19,7 +19,7 @@ dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Events:
-    """Events in the making. Each has its name in an `event:` line too, and the next sequence number."""
+    """Collects events. Each has its name in an `event:` line too, and the next sequence number."""
 
     __slots__ = ("_events", "_sequence_number")
 

@@ -1,7 +1,7 @@
-"""The output of a stream in the making: which item is open, and what waits for it to be closed.
+"""The output of a stream while it grows: which item is open, and what waits until it is closed.
 
 Clients take one item at a time. Qwen may think of several at once (calls with interleaved arguments), so what
-comes for another item than the open one waits, unless the open one is known to be over.
+comes for another item waits, unless the open item is known to be complete.
 """
 
 from typing import Any
@@ -29,8 +29,8 @@ class _Growing:
 
 
 class _Call:
-    """A call of which the host has told something; `growing` once its name is known. `host_id` may be empty,
-    or the id of another call too; `id` is neither.
+    """A call that the host has begun to send; `growing` is set once its name is known. `host_id` may be empty
+    or equal another call's id; `id` is never empty and unique.
     """
 
     __slots__ = ("arguments", "growing", "host_id", "id")
@@ -106,8 +106,8 @@ class StreamOutput:
         return self._done
 
     def cut(self) -> list[str]:
-        """Closes what can be closed of an answer that is too long. Of a call whose arguments were cut off
-        nothing is closed: clients run what is closed.
+        """Closes what can be closed of an answer that is too long. A call whose arguments were cut off stays
+        open, because clients run calls that are closed.
         """
         while self._items:
             head = self._items[0]
@@ -177,8 +177,9 @@ class StreamOutput:
     def _call_of(self, delta: dict[str, Any], name: str) -> _Call:
         """The call that a delta belongs to.
 
-        Told by the index. Some hosts give none: then by the id, and what has none belongs to the last call.
-        Some give the same to all: then a new id with a name is a new call. Qwen repeats the id as "".
+        Found by the index. Some hosts give no index: then the id decides, and a delta without an id belongs
+        to the last call. Some give all calls the same index: then a new id with a name is a new call. Qwen
+        repeats the id as "".
         """
         index, call_id = delta.get("index"), delta.get("id")
         call_id = call_id if isinstance(call_id, str) else ""

@@ -54,7 +54,8 @@ def rename_max_completion_tokens(draft: Draft) -> None:
 
 def clamp_max_tokens(draft: Draft) -> None:
     """Qwen's models answer 400 "Range of max_tokens should be [1, 65536]" to more; tools made for other
-    models ask for it. Only above what the model is known to write: a limit is never invented.
+    models ask for it. Only limits above the model's longest known output change; a request without a limit
+    gets none.
     """
     limit, longest = draft.get("max_tokens"), draft.facts.output_tokens
     if limit is not None and longest is not None and limit > longest:

@@ -27,8 +27,8 @@ def map_reasoning_effort(draft: Draft) -> None:
     """Most of Qwen's models have `enable_thinking` and `thinking_budget` in place of `reasoning_effort`.
 
     A model that is not known, or known to take an effort, gets it as it is; one that never thinks gets none.
-    Effort and budget together are a 400 (opencode issue 41531), so what the client says in Qwen's own terms
-    wins. An unknown effort is Qwen's to judge.
+    Effort and budget together are a 400 (opencode issue 41531), so Qwen's own fields win if the client sends
+    them. An unknown effort goes to Qwen as it is.
     """
     effort = draft.get("reasoning_effort")
     if effort is None:
@@ -148,7 +148,7 @@ def _is_qwen(model: str) -> bool:
 def with_marked_end(text: str, last: Mapping[str, Any]) -> str | None:
     """`text` with a cache mark on `last`, the object that it ends with; None if the client has marked it.
 
-    An explicit `cache_control: null` is the client's own word too.
+    An explicit `cache_control: null` of the client also stays.
     """
     if "cache_control" in last:
         return None

@@ -1,4 +1,4 @@
-"""A chat body in the making, and what a rule is."""
+"""A chat body while rules change it, and the type of a rule."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,7 @@ from qwen_worker.upstream.chat_body import ChatBody
 
 
 class Draft:
-    """The client's text, and what is to be different from it.
+    """The client's text, and the changes to it.
 
     `fields` holds the current value of each top-level field; of changed ones, `_texts` holds the JSON text.
     """
@@ -86,4 +86,4 @@ class Draft:
 
 
 Rule = Callable[[Draft], None]
-"""Changes what a host would refuse, or names otherwise."""
+"""Changes what a host would refuse, or what it knows by another name."""

@@ -70,7 +70,7 @@ def strip_schema_keywords(draft: Draft) -> None:
         if stripped != tools:
             draft.set("tools", stripped, json.dumps(stripped, allow_nan=False, separators=(",", ":")))
     except (RecursionError, ValueError):
-        # Nested beyond reason, or with a number that no float holds: Qwen is to judge it as it is.
+        # Too deeply nested, or with a number that no float holds: it goes to Qwen as it is.
         return
 
 

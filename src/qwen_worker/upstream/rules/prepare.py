@@ -1,4 +1,4 @@
-"""A chat body as a host takes it. Pure: no I/O, no clock, nothing kept.
+"""A chat body as a host takes it. Pure: no I/O, no clock, no state.
 
 Everything a client sends reaches Qwen as it was spelled, unless a rule changes it. A rule changes only what
 Qwen would reject, or what Qwen names otherwise; its docstring says why, and where the fact is from ("CLI":

@@ -1,4 +1,4 @@
-"""The repaired stream: framing made plain, oddities mended, text never altered."""
+"""The repaired stream: its framing is plain, its oddities are mended, its text is never altered."""
 
 import json
 from typing import Any
@@ -169,6 +169,7 @@ def test_a_restated_null_name_is_left_out() -> None:
         ([{"index": 0, "id": "a"}, {"index": 0}, {"index": 0, "id": "b"}, {"index": 1}], [0, 0, 1, 1]),
         ([{"index": 0, "id": "a"}, {"index": 0, "id": ""}, {"index": 0, "id": "a"}], [0, 0, 0]),
         ([{"index": 0, "id": "a"}, {"index": 1, "id": "b"}, {"index": 0}, {"index": 1}], [0, 1, 0, 1]),
+        ([{"index": 0, "id": "a"}, {"index": 0}, {"index": 0, "id": "b"}, {"index": 0}], [0, 0, 1, 1]),
         ([{"index": 1, "id": "b"}, {"index": 0, "id": "a"}], [1, 0]),
         ([{"index": None}, {"index": "0"}, {"index": -1}, {"index": 10**9}], [0, 0, 0, 0]),
     ],

@@ -34,6 +34,7 @@ def end(*pieces: bytes, failure: StreamFailed | None = None) -> Ending:
     ending = end_of_stream(tail, failure, ERRORS.in_event, is_done=DIALECT.is_done(tail))
     told = DIALECT.end_of_stream(tail, failure, ERRORS.in_event)
     assert (told.closing, told.completion[1:]) == (ending.closing, ending.completion[1:])
+    assert (told.completion.error is None) == (ending.completion.error is None)
     return Ending(ending.closing, *ending.completion)
 
 
@@ -176,6 +177,36 @@ def test_nothing_follows_done_even_if_there_was_no_finish_reason() -> None:
     assert ending.closing == b""
     assert ending.error is not None
     assert ending.error.code == "stream_truncated"
+
+
+FLAT = event({"code": "InternalError", "message": "Broke down.", "request_id": "r-1"})
+ERROR_FINISH = event(chunk("Broke down.", finish="error_finish"))
+
+
+@pytest.mark.parametrize("error", [FLAT, ERROR_FINISH, event({"error": {"message": "Broke down."}})])
+@pytest.mark.parametrize("after", [b"", USAGE_CHUNK, b": ping\n\n", USAGE_CHUNK + b": ping\n\n", FINISH])
+@pytest.mark.parametrize("done", [b"", DONE])
+def test_no_error_counts_as_an_end_whatever_follows_it(error: bytes, after: bytes, done: bytes) -> None:
+    ending = end(text("Hello") + error + after + done)
+
+    assert ending.error is not None
+    assert ending.error.code == "stream_failed"
+    if done:
+        assert ending.closing == b"", "nothing that follows [DONE] is read by a client"
+    else:
+        told = events_of_clients(text("Hello") + error + after + ending.closing)
+        assert told[-1] == "[DONE]"
+        assert sum("error" in each for each in told) == 1
+
+
+def test_an_error_finish_far_from_the_end_is_one_too() -> None:
+    stream = text("Hello") + ERROR_FINISH + b'data: {"choices":[]}\n\n' * 6
+
+    ending = end(stream)
+
+    assert ending.error is not None
+    assert ending.error.code == "stream_failed" or ending.error.code == "stream_truncated"
+    assert b'"error"' in ending.closing
 
 
 def test_memory_is_bounded() -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from qwen_worker import errors
-from qwen_worker.api.messages.errors import error_body, error_event
+from qwen_worker.api.messages.errors import error_body, error_event, too_long
 from qwen_worker.upstream.errors import error_from_response
 from tests.support.messages_grammar import read_messages_stream
 
@@ -40,8 +40,8 @@ def test_type(error: errors.ProxyError, expected: str) -> None:
     }
 
 
-def message(error: errors.ProxyError, prompt_tokens: int | None = None) -> str:
-    text: str = json.loads(error_body(error, None, prompt_tokens=prompt_tokens))["error"]["message"]
+def message(error: errors.ProxyError) -> str:
+    text: str = json.loads(error_body(error, None))["error"]["message"]
     return text
 
 
@@ -69,7 +69,9 @@ def test_the_field_is_named_once() -> None:
 def test_a_prompt_that_is_too_long(words: str, prompt_tokens: int | None, expected: str) -> None:
     body = json.dumps({"code": "InvalidParameter", "message": words})
     error = error_from_response(400, lambda name: None, body, now_ms=0, secrets=[])
-    assert message(error, prompt_tokens) == f"prompt is too long: {expected}"
+    if prompt_tokens is not None:
+        error.message = too_long(error.message, prompt_tokens)
+    assert message(error) == f"prompt is too long: {expected}"
 
 
 def test_event() -> None:

@@ -1,35 +1,32 @@
 """The bodies that Claude Code sends, as they were recorded: apis-on-the-wire 2.1.
 
-They lie beside this repository, or where RECORDED_REQUESTS says; without them these tests are skipped.
+Where there are none (tests/support/recorded.py), these tests are skipped.
 """
 
 import json
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.api.messages.bridge import chat_body
-from qwen_worker.api.messages.count_tokens import TOOLS_TOKENS, estimate_input_tokens
+from qwen_worker.api.messages.count_tokens import TOOLS_TOKENS, early_input_tokens, estimate_input_tokens
 from qwen_worker.api.messages.native import native_body
 from qwen_worker.api.messages.request import parse_messages_request
 from qwen_worker.api.messages.thinking import ModelFacts
+from tests.support.recorded import RECORDED
 from tests.unit.api.messages.vocabulary import token_count
 
-ROOT = Path(__file__).resolve().parents[4]
-FOLDER = Path(os.environ.get("RECORDED_REQUESTS") or ROOT.parent / "shared" / "data" / "requests")
 FACTS = ModelFacts("hybrid", 65_536, 81_920)
 
-pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="there are no recorded requests")
+pytestmark = pytest.mark.skipif(not RECORDED.is_dir(), reason="there are no recorded requests")
 
 
 @pytest.fixture(
     params=["2.1.197-claude-model", "2.1.197-web-search", "2.1.332-first-turn", "2.1.332-tool-result"]
 )
 def raw(request: pytest.FixtureRequest) -> bytes:
-    return (FOLDER / f"claude-code-{request.param}.json").read_bytes()
+    return (RECORDED / f"claude-code-{request.param}.json").read_bytes()
 
 
 def texts_of(value: Any) -> list[str]:
@@ -78,7 +75,7 @@ def test_bridged(raw: bytes) -> None:
 
 
 def test_parallel_results_follow_their_turn() -> None:
-    raw = (FOLDER / "claude-code-2.1.332-tool-result.json").read_bytes()
+    raw = (RECORDED / "claude-code-2.1.332-tool-result.json").read_bytes()
     body = parse_messages_request(raw).body()
     messages = chat_body(body, model="q", facts=FACTS, cache_marks=False, knows_qwen_fields=True)["messages"]
     assert [message["role"] for message in messages] == [
@@ -104,6 +101,12 @@ def test_estimate(raw: bytes) -> None:
 
 
 def test_count_tokens() -> None:
-    raw = (FOLDER / "claude-code-2.1.197-count-tokens.json").read_bytes()
+    raw = (RECORDED / "claude-code-2.1.197-count-tokens.json").read_bytes()
     body = parse_messages_request(raw, is_count=True).body()
     assert estimate_input_tokens(body) == pytest.approx(token_count(body["messages"][0]["content"]), rel=0.15)
+
+
+def test_early_estimate(raw: bytes) -> None:
+    request = parse_messages_request(raw)
+    early = early_input_tokens(request.body(), request.text_of("tools"))
+    assert early == pytest.approx(estimate_input_tokens(request.body()), rel=0.15, abs=50)

@@ -1,24 +1,25 @@
 """Requests exactly as the real clients send them, where the folder with them is at hand."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from qwen_worker.api.responses.request import Translated, to_chat
 from qwen_worker.errors import InvalidRequest
+from tests.support.recorded import RECORDED
 
-FOLDER = Path(os.environ.get("CLIENT_REQUESTS", "/nowhere"))
 BODIES = sorted(
-    file for pattern in ("codex-*", "ai-sdk-*", "openai-agents-*") for file in FOLDER.glob(f"{pattern}.json")
+    file
+    for pattern in ("codex-*", "ai-sdk-*", "openai-agents-*")
+    for file in RECORDED.glob(f"{pattern}.json")
 )
 
-pytestmark = pytest.mark.skipif(not BODIES, reason="CLIENT_REQUESTS does not name the folder of bodies")
+pytestmark = pytest.mark.skipif(not BODIES, reason="there are no recorded requests")
 
 
 def translated(name: str) -> Translated:
-    return to_chat(json.loads((FOLDER / f"{name}.json").read_text("utf-8")))
+    return to_chat(json.loads((RECORDED / f"{name}.json").read_text("utf-8")))
 
 
 @pytest.mark.parametrize(

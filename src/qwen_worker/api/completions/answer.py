@@ -1,0 +1,193 @@
+"""Chat completions as legacy completions (`object: "text_completion"`)."""
+
+import json
+from typing import Any, NamedTuple
+
+from qwen_worker.api.chat.events import DONE, error_event
+from qwen_worker.api.completions.text import ChoiceText
+from qwen_worker.dialect import EventError
+from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
+from qwen_worker.json_text import parse_object
+from qwen_worker.sse import Event, EventParser
+
+
+class AnswerFacts(NamedTuple):
+    """What the answer to one prompt is made with."""
+
+    echo: str
+    """What each text begins with: the prompt if the client wants it back."""
+    stops: tuple[str, ...]
+    """The client's stop words."""
+    may_be_fenced: bool
+    """Whether a model was told to fill a gap, and may have put its answer into a code fence."""
+    include_usage: bool
+    """Whether a stream ends with a chunk of usage."""
+    choices: int = 1
+    """How many answers there will be."""
+
+    def text(self) -> ChoiceText:
+        """A text in the making."""
+        return ChoiceText(self.stops, may_be_fenced=self.may_be_fenced)
+
+
+def completion_from(answer: dict[str, Any], facts: AnswerFacts, *, first_index: int = 0) -> dict[str, Any]:
+    """A whole answer in the legacy shape, which a host's may have already; choices are numbered from
+    `first_index`.
+    """
+    choices = [choice for choice in answer["choices"] if isinstance(choice, dict)]
+    completion = {
+        **_envelope(answer),
+        "choices": [
+            _choice(first_index + place, *_text_of(choice, facts)) for place, choice in enumerate(choices)
+        ],
+    }
+    if isinstance(answer.get("usage"), dict):
+        completion["usage"] = answer["usage"]
+    return completion
+
+
+def chunk(envelope: dict[str, Any], choices: list[Any], **more: Any) -> str:
+    """An event of a stream."""
+    data = {**_envelope(envelope), "choices": choices, **more}
+    return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
+
+
+class CompletionStream:
+    """A chat host's bytes in, the client's out. Implements `dialect.Translator`.
+
+    What comes at once becomes one chunk for each choice.
+    """
+
+    def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
+        self._facts = facts
+        self._event_error = event_error
+        self._parser = EventParser()
+        self._envelope: dict[str, Any] = {}
+        self._texts: dict[int, ChoiceText] = {}
+        self._reasons: dict[int, str | None] = {}
+        self._news: dict[int, str] = {}
+        """The choices that there is something to tell of, and what they say."""
+        self.usage: dict[str, Any] | None = None
+        self.error: ProxyError | None = None
+        self.is_over = False
+        """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """How the first choice ended."""
+        return next((reason for reason in self._reasons.values() if reason), None)
+
+    def feed(self, data: bytes) -> bytes:
+        """What to send when `data` has arrived; may be empty."""
+        self._read(data)
+        return self._chunks()
+
+    def end(self, failure: ProxyError | None) -> bytes:
+        """What ends the stream. `failure` is what ended it, None if the host did."""
+        if not self.is_over:
+            self._read(b"\n\n", is_cut_off=True)
+        out = self._chunks()
+        is_finished = bool(self._reasons) and all(self._reasons.values())
+        if self.error is None and not is_finished:
+            self.error = failure or StreamTruncated("Qwen's stream ended before the completion was finished.")
+        if self.error is not None:
+            return out + error_event(self.error) + DONE
+        if self._facts.include_usage and self.usage is not None:
+            out += chunk(self._envelope, [], usage=self.usage).encode()
+        return out + DONE
+
+    def whole(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """A whole chat completion as a whole completion."""
+        return completion_from(answer, self._facts)
+
+    def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
+        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to
+        its end.
+        """
+        for event in self._parser.feed(data):
+            if self.is_over:
+                return
+            if event.data.startswith("[DONE]"):
+                self.is_over = True
+                return
+            value = parse_object(event.data)
+            if value is not None:
+                self._take(event, value)
+            elif not is_cut_off:
+                self._fail(StreamFailed("Qwen sent something that is not a chat completion chunk."))
+
+    def _take(self, event: Event, value: dict[str, Any]) -> None:
+        error = self._event_error(event, value)
+        if error is not None:
+            self._fail(StreamFailed(error.message, upstream_request_id=error.upstream_request_id))
+            return
+        self._envelope = self._envelope or value
+        if isinstance(value.get("usage"), dict):
+            self.usage = value["usage"]
+        choices = value.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, dict):
+                self._take_choice(choice)
+
+    def _take_choice(self, choice: dict[str, Any]) -> None:
+        given = choice.get("index")
+        index = given if isinstance(given, int) else 0
+        if index not in self._texts:
+            self._texts[index] = self._facts.text()
+            self._reasons[index] = None
+            if self._facts.echo:
+                self._news[index] = self._facts.echo
+        if self._reasons[index]:
+            return
+        text, delta, reason = self._texts[index], choice.get("delta"), choice.get("finish_reason")
+        content = delta.get("content") if isinstance(delta, dict) else None
+        said = text.feed(content) if isinstance(content, str) else ""
+        if reason or text.is_over:
+            said += text.release()
+            self._reasons[index] = _reason(reason, text)
+            self._note_end()
+        if said or self._reasons[index]:
+            self._news[index] = self._news.get(index, "") + said
+
+    def _note_end(self) -> None:
+        """Wants no more of the host once every choice has met a stop word, unless for the usage."""
+        texts = self._texts.values()
+        if not self._facts.include_usage and len(texts) == self._facts.choices:
+            self.is_over = all(text.is_over for text in texts)
+
+    def _chunks(self) -> bytes:
+        news, self._news = self._news, {}
+        return "".join(
+            chunk(self._envelope, [_choice(index, said, self._reasons[index])])
+            for index, said in news.items()
+        ).encode()
+
+    def _fail(self, error: ProxyError) -> None:
+        self.error = error
+        self.is_over = True
+
+
+def _text_of(choice: dict[str, Any], facts: AnswerFacts) -> tuple[str, str | None]:
+    """The text of a choice of either shape, and how it ended."""
+    message, said = choice.get("message"), choice.get("text")
+    if isinstance(said, str):
+        return said, choice.get("finish_reason")
+    content = message.get("content") if isinstance(message, dict) else None
+    text = facts.text()
+    said = (text.feed(content) if isinstance(content, str) else "") + text.release()
+    return facts.echo + said, _reason(choice.get("finish_reason"), text)
+
+
+def _reason(reason: Any, text: ChoiceText) -> str:
+    """A legacy completion calls no tools: it stops, is too long, or is filtered."""
+    is_known = not text.is_over and reason in ("length", "content_filter")
+    return str(reason) if is_known else "stop"
+
+
+def _choice(index: int, text: str, reason: str | None) -> dict[str, Any]:
+    return {"text": text, "index": index, "logprobs": None, "finish_reason": reason}
+
+
+def _envelope(answer: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = {name: answer[name] for name in ("id", "created", "model") if name in answer}
+    return {"object": "text_completion", **told}

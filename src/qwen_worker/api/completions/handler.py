@@ -1,0 +1,129 @@
+"""POST /v1/completions."""
+
+import json
+import re
+from urllib.parse import urlsplit
+from zlib import crc32
+
+from qwen_worker.api.body import read_body
+from qwen_worker.api.chat.dialect import ChatDialect
+from qwen_worker.api.chat.events import DONE
+from qwen_worker.api.completions.answer import AnswerFacts, CompletionStream, chunk, completion_from
+from qwen_worker.api.completions.bridge import chat_body
+from qwen_worker.api.completions.gap import Gap, gap_of, marked
+from qwen_worker.api.completions.request import CompletionsRequest, parse_completions_request
+from qwen_worker.api.context import Context
+from qwen_worker.api.gather import Gathering, summed_usage
+from qwen_worker.api.json_response import json_response
+from qwen_worker.api.proxy import STREAM_HEADERS, proxy
+from qwen_worker.dialect import Completion
+from qwen_worker.platform.ports import Response
+from qwen_worker.upstream.bridged_chat import bridged_body, prepare_bridged
+from qwen_worker.upstream.call import Call, Prepared, Target
+from qwen_worker.upstream.rules.common import name_the_model
+from qwen_worker.upstream.rules.draft import Draft
+
+PATH = "/completions"
+HOST = "dashscope.aliyuncs.com"
+"""The one host that has completions (Model Studio, Completions)."""
+
+_has_completions = re.compile(r"qwen-coder-turbo.*|qwen2\.5-coder-.*").fullmatch
+"""The models that it has them for."""
+
+
+async def create_completion(context: Context) -> None:
+    """Has a text continued, or a gap filled; of several prompts, each by a call of its own."""
+    request = parse_completions_request(await read_body(context))
+    context.log.debug("new completion request", stream=request.stream, model=request.model)
+    is_single = len(request.prompts) == 1
+    prompts = [
+        _Prompt(request, prompt, context, stream=request.stream and is_single) for prompt in request.prompts
+    ]
+    if is_single:
+        await proxy(prompts[0].call(), context)
+    else:
+        await _answer_all(request, prompts, context)
+
+
+class _Prompt:
+    """One prompt on its way to whichever host."""
+
+    def __init__(self, request: CompletionsRequest, prompt: str, context: Context, *, stream: bool) -> None:
+        self._request = request
+        self._prompt = prompt
+        self._gap = gap_of(prompt, request.suffix)
+        self._errors = context.errors
+        self._stream = stream
+        self._dialect = ChatDialect(include_usage=request.include_usage)
+        self.facts = AnswerFacts(
+            prompt if request.echo else "",
+            request.stops,
+            bool(self._gap.after),
+            request.include_usage,
+            request.choices,
+        )
+
+    def call(self) -> Call:
+        """What is asked of an account. Errors, streams and their ends are as those of chat completions."""
+        affinity_key = crc32(self._prompt[:4096].encode("utf-8", "replace"))
+        return Call(self._request.model, self._stream, affinity_key, self._dialect, self.prepare)
+
+    def prepare(self, target: Target) -> Prepared:
+        """The prompt as one host takes it. Raises InvalidRequest."""
+        if not self._request.echo and has_completions(target):
+            body = _native_body(self._request, self._prompt, self._gap, target, stream=self._stream)
+            return Prepared(f"{target.base_url}{PATH}", body, self._dialect)
+        chat = chat_body(self._request, self._gap, target, stream=self._stream)
+        url, body = prepare_bridged(bridged_body(chat), target.model, target)
+        translator = CompletionStream(self.facts, event_error=self._errors.in_event)
+        return Prepared(url, body, self._dialect, translator)
+
+
+def has_completions(target: Target) -> bool:
+    """Whether a host has completions for the model."""
+    return urlsplit(target.base_url).hostname == HOST and _has_completions(target.model) is not None
+
+
+def _native_body(
+    request: CompletionsRequest, prompt: str, gap: Gap, target: Target, *, stream: bool
+) -> bytes:
+    """The client's own bytes if nothing is different."""
+    draft = Draft(request.body, request.model, target.model)
+    name_the_model(draft)
+    for name in draft.body.members:
+        if name not in request.fields:  # null
+            draft.drop(name)
+    if request.suffix:
+        draft.drop("suffix")
+        draft.set("prompt", None, json.dumps(marked(gap)))
+    elif not isinstance(request.fields["prompt"], str):
+        draft.set("prompt", None, json.dumps(prompt))
+    if not stream:
+        for name in ("stream", "stream_options"):
+            draft.drop(name)
+    return draft.to_bytes()
+
+
+async def _answer_all(request: CompletionsRequest, prompts: list[_Prompt], context: Context) -> None:
+    """Answers several prompts together. Their stream begins when all answers are there."""
+    gathering = Gathering([prompt.call() for prompt in prompts], context)
+    completions = await gathering.answers(
+        lambda number, answer: completion_from(
+            answer.value, prompts[number].facts, first_index=number * request.choices
+        )
+    )
+    choices = [choice for completion in completions for choice in completion["choices"]]
+    usage = summed_usage(completion.get("usage") for completion in completions)
+    first = completions[0]
+    if request.stream:
+        events = [chunk(first, [choice]) for choice in choices]
+        if request.include_usage and usage is not None:
+            events.append(chunk(first, [], usage=usage))
+        body = "".join(events).encode() + DONE
+        response = Response(200, {**gathering.headers, **STREAM_HEADERS}, body)
+    else:
+        response = json_response({**first, "choices": choices, **({"usage": usage} if usage else {})})
+        response.headers.update(gathering.headers)
+    size_bytes = len(response.body) if isinstance(response.body, str | bytes) else 0
+    context.respond(response)
+    gathering.log_end(Completion(None, choices[0]["finish_reason"], usage), size_bytes)

@@ -1,0 +1,76 @@
+"""POST /v1/embeddings."""
+
+from contextlib import suppress
+from functools import partial
+from zlib import crc32
+
+from qwen_worker.api.body import read_body
+from qwen_worker.api.context import Context
+from qwen_worker.api.embeddings.answer import (
+    TAIL,
+    EmbeddingsDialect,
+    Part,
+    head_of,
+    part_of,
+    usage_of,
+)
+from qwen_worker.api.embeddings.request import EmbeddingsRequest, parse_embeddings_request
+from qwen_worker.api.gather import AT_ONCE, Gathering
+from qwen_worker.api.proxy import proxy
+from qwen_worker.dialect import Completion
+from qwen_worker.platform.ports import Response, StreamBroken
+from qwen_worker.upstream.call import Call, HostApi, Prepared, Target
+from qwen_worker.upstream.hosts import has_embeddings
+
+PATH = "/embeddings"
+API = HostApi("embeddings", has_embeddings)
+DIALECT = EmbeddingsDialect()
+
+
+async def create_embeddings(context: Context) -> None:
+    """Passes a request on that a host can answer as it is; otherwise asks in several, and joins the
+    answers.
+    """
+    request = parse_embeddings_request(await read_body(context))
+    context.log.debug("new embeddings request", model=request.model, inputs=request.size)
+    batches = request.batches
+    calls = [_call(request, batch) for batch in batches]
+    if len(batches) == 1 and not request.is_base64:
+        await proxy(calls[0], context)
+        return
+    gathering = Gathering(calls, context)
+    parts = await gathering.answers(
+        lambda number, answer: part_of(answer, batches[number], is_base64=request.is_base64)
+    )
+    size_bytes = await _respond(parts, gathering.headers, context)
+    gathering.log_end(Completion(usage=usage_of(parts)), size_bytes)
+
+
+def _call(request: EmbeddingsRequest, batch: range) -> Call:
+    """One request to a host. Batches are spread over the accounts: there is no prompt to be cached."""
+    place = 0 if request.inputs is None else request.inputs.start(batch.start)
+    affinity_key = crc32(request.body.raw[place : place + 1024], place)
+    return Call(request.model, False, affinity_key, DIALECT, partial(_prepare, request, batch), api=API)
+
+
+def _prepare(request: EmbeddingsRequest, batch: range, target: Target) -> Prepared:
+    return Prepared(f"{target.base_url}{PATH}", request.body_for(batch, target.model), DIALECT)
+
+
+async def _respond(parts: list[Part], headers: dict[str, str], context: Context) -> int:
+    """Responds, with many parts piece by piece: the whole of them may be large. The size in bytes."""
+    headers = {**headers, "content-type": "application/json"}
+    pieces = [head_of(parts)]
+    for part in parts:
+        pieces += (part.items, b",")
+    pieces[-1] = TAIL
+    if len(parts) <= AT_ONCE:
+        context.respond(Response(200, headers, b"".join(pieces)))
+    else:
+        pipe = context.runtime.open_pipe()
+        context.respond(Response(200, headers, pipe.readable))
+        with suppress(StreamBroken):
+            for piece in pieces:
+                await pipe.write(piece)
+        pipe.close()
+    return sum(map(len, pieces))
