@@ -43,6 +43,7 @@ import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
 import qwen_worker.platform.database
+import qwen_worker.platform.pushed_pipe
 import qwen_worker.platform.pushing
 import qwen_worker.sse
 import qwen_worker.streams.translated

@@ -64,17 +64,39 @@ class EventParser:
         if self._pieces:
             data = b"".join((*self._pieces, data))
             self._pieces.clear()
+        events: list[Event] = []
+        if b"\r" not in data and not (self._data or self._name or self._comment):
+            whole, blank_line, data = data.rpartition(b"\n\n")
+            if blank_line:
+                events += self._blocks(whole.decode("utf-8", "replace"))
         # `splitlines` of bytes, unlike that of text, splits at the specification's line ends only: CR, LF and
         # CRLF.
         lines = data.splitlines()
-        if not data.endswith((b"\r", b"\n")):
+        if data and not data.endswith((b"\r", b"\n")):
             self._pieces.append(lines.pop())
-        return [event for line in lines if (event := self._end_line(line)) is not None]
+        self._end_lines([line.decode("utf-8", "replace") for line in lines], events)
+        return events
 
-    def _end_line(self, line: bytes) -> Event | None:
+    def _blocks(self, text: str) -> list[Event]:
+        """The events of whole blocks, without the last blank line."""
+        events: list[Event] = []
+        for block in text.split("\n\n"):
+            if block.startswith("data: ") and "\n" not in block:
+                events.append(Event(block[6:]))
+            else:
+                self._end_lines([*block.split("\n"), ""], events)
+        return events
+
+    def _end_lines(self, lines: list[str], events: list[Event]) -> None:
+        for line in lines:
+            event = self._end_line(line)
+            if event is not None:
+                events.append(event)
+
+    def _end_line(self, line: str) -> Event | None:
         if not line:
             return self._dispatch()
-        field, _, value = line.decode("utf-8", "replace").partition(":")
+        field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)

@@ -1,4 +1,4 @@
-"""A client that leaves in the middle of a stream leaves (nearly) nothing behind, on the Pythons of production."""
+"""A client that leaves in the middle of a stream leaves next to nothing, on the Pythons of production."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,7 +13,7 @@ from tests.production.test_streams import MODEL, RELAYING, stream
 CLIENTS = 20
 SILENT = {"stall_after": 3}
 MOST_OBJECTS = 25
-"""What one client may leave behind: what its promises hold, and the SDK has of a request (10). The whole request would be 60 to 130."""
+"""What one client may leave behind: what its promises hold, and what the SDK has of a request (10)."""
 
 
 def leave(worker: PyodideWorker, **options: Any) -> None:

@@ -5,8 +5,8 @@ callbacks that its promises hold keep the tasks, their frames and all that those
 isolate lives. So each request that waits has a timer, which beats until the runtime ends it. Requests that
 have stopped beating are put away by a later one: the coroutines of all their tasks are closed.
 
-What runs then runs within another request, where nothing of the runtime's that belonged to the dead one may be
-used: `is_over` tells that.
+What runs then runs within another request, where nothing of the runtime's that belonged to the dead one may
+be used: `is_over` tells that.
 """
 
 import asyncio
@@ -121,8 +121,8 @@ def sweep(now_ms: int) -> None:
 
 
 def _put_away(task: Any, context: Context) -> None:
-    """Closes a task's coroutine, and makes the future that it waits for forget it, which asyncio has no public
-    way for. What is left is that future, and the callbacks of its promise.
+    """Closes a task's coroutine, and makes the future that it waits for forget it, for which asyncio has no
+    public way. What is left is that future, and the callbacks of its promise.
     """
     future = getattr(task, "_fut_waiter", None)
     with suppress(Exception):

@@ -18,12 +18,12 @@ import js
 from js import clearInterval, setInterval, setTimeout
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import js_object
 from qwen_worker.platform.ports import TRANSLATE_SECONDS, StreamBroken
 
 if TYPE_CHECKING:
     from qwen_worker.platform.protocols import Pipe
-    from qwen_worker.platform.streams import WorkerBodyReader
 
 AHEAD_BYTES = 131_072
 """When so much waits for the client, tokens are not replaced."""
@@ -114,12 +114,12 @@ class Pusher:
         self._target.heard += len(head)
         self._outlet.send(self._feed(head))
 
-    async def run(self, source: "WorkerBodyReader") -> None:
+    async def run(self, source: WorkerBodyReader) -> None:
         """Sends what is left of the source. Raises as `Pipe.translate` does."""
         if await self._pass_next(source) and not self._is_over():
             await self._flow(source.release())
 
-    async def _pass_next(self, source: "WorkerBodyReader") -> bool:
+    async def _pass_next(self, source: WorkerBodyReader) -> bool:
         """Reads on until there is something more to send, and sends it; tells whether there may be more."""
         out = b""
         while not out:

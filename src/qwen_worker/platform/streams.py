@@ -23,7 +23,8 @@ import js
 from js import Uint8Array
 from pyodide.ffi import JsException, create_once_callable, to_js
 
-from qwen_worker.platform.interop import HAS_SDK, absent, js_object
+from qwen_worker.platform.body_reader import WorkerBodyReader
+from qwen_worker.platform.interop import HAS_SDK, js_object
 from qwen_worker.platform.ports import StreamBroken
 
 if TYPE_CHECKING:
@@ -45,33 +46,11 @@ REST_TURNS = 4
 
 def open_pipe() -> "Pipe":
     """The pipe that keeps every promise of protocols.Pipe on this runtime."""
-    return IdentityPipe() if HAS_CURRENT_STREAMS else PushedPipe()
+    if HAS_CURRENT_STREAMS:
+        return IdentityPipe()
+    from qwen_worker.platform.pushed_pipe import PushedPipe
 
-
-class WorkerBodyReader:
-    """Qwen's body."""
-
-    __slots__ = ("_reader", "body")
-
-    def __init__(self, body: Any) -> None:
-        """Takes the body of a JavaScript Response; null counts as empty."""
-        self.body = None if absent(body) else body
-        self._reader = None if self.body is None else self.body.getReader()
-
-    async def read(self) -> bytes | None:
-        if self._reader is None:
-            return None
-        try:
-            step = await self._reader.read()
-        except JsException:
-            raise StreamBroken from None
-        return None if step.done else step.value.to_bytes()
-
-    def release(self) -> Any:
-        """The body for somebody else to read."""
-        if self._reader is not None:
-            self._reader.releaseLock()
-        return self.body
+    return PushedPipe()
 
 
 class IdentityPipe:
@@ -209,53 +188,6 @@ class IdentityPipe:
             if not looking.done():
                 self._branch_reader.cancel()  # and with it the look, which would outlive the request
             await looking
-
-
-class PushedPipe:
-    """All that is relayed passes through Python, a tenth of a second's worth at once; for the embedded
-    runtime, where that costs half of what the standard TransformStream does.
-    """
-
-    __slots__ = ("_outlet", "heard", "readable")
-
-    def __init__(self) -> None:
-        from qwen_worker.platform.pushing import Outlet
-
-        self._outlet = Outlet()
-        self.readable = self._outlet.readable
-        self.heard = 0
-
-    async def write(self, data: bytes) -> None:
-        self._outlet.send(data)
-
-    def relay(
-        self,
-        source: "BodyReader",
-        head: bytes,
-        seen: Callable[[bytes], None] | None = None,
-        is_over: Callable[[], bool] = bool,
-    ) -> Coroutine[Any, Any, None]:
-        def show(data: bytes) -> bytes:
-            if seen is not None:
-                seen(data)
-            return data
-
-        return self.translate(source, head, show, bool)
-
-    def translate(
-        self, source: "BodyReader", head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
-    ) -> Coroutine[Any, Any, None]:
-        from qwen_worker.platform.pushing import Pusher
-
-        pusher = Pusher(self, self._outlet, feed, is_over)
-        pusher.begin(head)
-        return pusher.run(cast(WorkerBodyReader, source))
-
-    def look(self) -> None:
-        """What comes is shown anyway."""
-
-    def close(self) -> None:
-        self._outlet.close()
 
 
 async def _done_soon(task: "asyncio.Task[None]") -> None:

@@ -21,8 +21,9 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import lifetime, ports
+from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
-from qwen_worker.platform.streams import WorkerBodyReader, open_pipe
+from qwen_worker.platform.streams import open_pipe
 
 DISCARD_MS = 1000
 """How long the body of a refused request is read."""
@@ -213,7 +214,7 @@ class WorkerClock:
 
 
 class WorkerTimer:
-    """`setTimeout`. The callback belongs to the request that has set it, and the tasks that it makes do too."""
+    """`setTimeout`. The callback belongs to the request that has set it, and so do tasks that it makes."""
 
     __slots__ = ("_callback", "_context", "_id", "_proxy")
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from qwen_worker.api.chat.chunk_repairs import ChunkRepairs, give_usage_choices
 from qwen_worker.api.chat.events import DONE, error_event
+from qwen_worker.delta_pattern import DeltaPattern
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 from qwen_worker.json_text import parse_object
@@ -25,6 +26,8 @@ class StreamRepairer:
         self._event_error = event_error
         self._parser = EventParser()
         self._repairs = ChunkRepairs()
+        self._sound = DeltaPattern()
+        """Of chunks that need no repair."""
         self._finish_reasons: dict[int, str | None] = {}
         self.usage: dict[str, Any] | None = None
         self.error: ProxyError | None = None
@@ -61,7 +64,9 @@ class StreamRepairer:
         """
         chunks: list[str] = []
         for event in self._parser.feed(data):
-            if event.data.startswith("[DONE]"):
+            if self._is_sound(event):
+                chunks.append(event.data)
+            elif event.data.startswith("[DONE]"):
                 self.is_over = True
             else:
                 chunk = parse_object(event.data)
@@ -88,8 +93,17 @@ class StreamRepairer:
         for choice in choices:
             if isinstance(choice, dict):
                 self._note_finish(choice)
+        if is_changed:
+            chunks.append(_spelled(chunk))
+            return
         # A line end within JSON can only stand between two tokens.
-        chunks.append(_spelled(chunk) if is_changed else event.data.replace("\n", " "))
+        data = event.data.replace("\n", " ")
+        self._sound.learn(data, chunk)
+        chunks.append(data)
+
+    def _is_sound(self, event: Event) -> bool:
+        """Whether an event is as one that was looked at and needed no repair."""
+        return not (event.name or event.comment) and self._sound.text_of(event.data) is not None
 
     def _note_finish(self, choice: dict[str, Any]) -> None:
         index, reason = choice.get("index"), choice.get("finish_reason")

@@ -26,6 +26,7 @@ from qwen_worker.api.responses.item_ids import Ids
 from qwen_worker.api.responses.request import Asked
 from qwen_worker.api.responses.stream_items import Events, dumps
 from qwen_worker.api.responses.stream_output import StreamOutput
+from qwen_worker.delta_pattern import DeltaPattern
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 from qwen_worker.json_text import parse_object
@@ -57,6 +58,7 @@ class ResponsesTranslator:
         self._event_error = event_error
         self._adds_carrier = refers_back and asked.carries_texts
         self._parser = EventParser()
+        self._usual = DeltaPattern()
         self._events = Events()
         self._output = StreamOutput(self._events, self._ids, asked.tools)
         self._head: dict[str, Any] | None = None
@@ -125,7 +127,10 @@ class ResponsesTranslator:
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
         """With `is_cut_off`, an event that is no JSON is ignored: it was not sent to its end."""
         for event in self._parser.feed(data):
-            if event.data.startswith("[DONE]"):
+            text = None if event.name or event.comment else self._usual.text_of(event.data)
+            if text is not None:
+                self._take_text(text)
+            elif event.data.startswith("[DONE]"):
                 self.is_over = True
             else:
                 chunk = parse_object(event.data)
@@ -154,8 +159,18 @@ class ResponsesTranslator:
         delta = choice.get("delta")
         if isinstance(delta, dict):
             self._take_delta(delta, choice)
+            self._usual.learn(event.data, chunk)
         if finish_reason:
             self.finish_reason = str(finish_reason)
+
+    def _take_text(self, text: str) -> None:
+        """A chunk with nothing but more text in it."""
+        if not text:
+            return
+        if self._usual.field == "content":
+            self._output.add_text(text)
+        else:
+            self._output.add_reasoning(text)
 
     def _take_delta(self, delta: dict[str, Any], choice: dict[str, Any]) -> None:
         output = self._output

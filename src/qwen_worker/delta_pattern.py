@@ -1,0 +1,94 @@
+"""Chunks of a stream that differ from an earlier one in the text of their delta alone.
+
+Nearly all chunks of a completion do. What such a chunk means is known without parsing it: what the earlier
+one meant, with another text.
+"""
+
+import json
+from typing import Any
+
+from qwen_worker.json_text import parse_object
+
+_scan_string = json.decoder.scanstring  # type: ignore[attr-defined]
+
+_OPENINGS = tuple(
+    (field, f'"{field}":{space}"') for field in ("content", "reasoning_content") for space in ("", " ")
+)
+
+MOST_VAIN_ATTEMPTS = 8
+"""A host whose chunks differ in more than their text is not worth learning from again and again."""
+
+
+class DeltaPattern:
+    """Learns from a chunk what is around its text, and recognizes it in later ones."""
+
+    __slots__ = ("_after", "_before", "_is_proven", "_vain_attempts", "field")
+
+    def __init__(self) -> None:
+        self.field = ""
+        """Which text of the delta it is: `content` or `reasoning_content`."""
+        self._before: str | None = None
+        self._after = ""
+        self._is_proven = True
+        self._vain_attempts = 0
+
+    def text_of(self, data: str) -> str | None:
+        """The text of a chunk's delta if all else is as in the chunk that was learnt; None if it is not."""
+        before, after = self._before, self._after
+        if before is None or not data.startswith(before) or not data.endswith(after):
+            return None
+        try:
+            text, end = _scan_string(data, len(before))
+        except ValueError:
+            return None
+        if end - 1 != len(data) - len(after):
+            return None
+        self._is_proven = True
+        return text  # type: ignore[no-any-return]
+
+    def learn(self, data: str, chunk: dict[str, Any]) -> None:
+        """Takes a chunk for the pattern of later ones, if it is the first choice's and says nothing but a
+        text. `chunk` is what `data` says.
+        """
+        delta = _delta_of_text_alone(chunk)
+        if delta is None or self._vain_attempts == MOST_VAIN_ATTEMPTS:
+            return
+        self._vain_attempts = 0 if self._is_proven else self._vain_attempts + 1
+        for field, opening in _OPENINGS:
+            before, found, after = data.partition(opening)
+            if found and self._take(field, before + opening, after, chunk, delta):
+                self._is_proven = False
+                return
+
+    def _take(
+        self, field: str, before: str, after: str, chunk: dict[str, Any], delta: dict[str, Any]
+    ) -> bool:
+        """Takes the pattern if what follows `before` is the delta's text: if a chunk with another text there
+        differs from `chunk` in nothing else.
+        """
+        _, end = _scan_string(after, 0)
+        after = after[end - 1 :]
+        other = parse_object(f"{before}*{after}")
+        other_delta = None if other is None else _delta_of_text_alone(other)
+        if other_delta is None or other_delta.get(field) != "*":
+            return False
+        other_delta[field] = delta.get(field)
+        if other != chunk:
+            return False
+        self.field, self._before, self._after = field, before, after
+        return True
+
+
+def _delta_of_text_alone(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """The delta of the first choice, if it has one text and there is nothing else in the chunk to note."""
+    choices = chunk.get("choices")
+    choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+    if not isinstance(choice, dict) or "error" in chunk or chunk.get("usage"):
+        return None
+    if choice.get("index") or choice.get("finish_reason") or choice.get("logprobs"):
+        return None
+    delta = choice.get("delta")
+    if not isinstance(delta, dict):
+        return None
+    said = [name for name, value in delta.items() if value and name != "role"]
+    return delta if said in (["content"], ["reasoning_content"]) else None
