@@ -23,11 +23,18 @@ REQUESTS: dict[str, tuple[str, dict[str, Any]]] = {
         "/v1/messages",
         {"model": "qwen3-max", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
     ),
+    "completions": ("/v1/completions", {"prompt": "hi"}),
+}
+NATIVE: dict[str, tuple[str, dict[str, Any]]] = {
+    "responses": REQUESTS["responses"],
+    "messages": REQUESTS["messages"],
+    "embeddings": ("/v1/embeddings", {"model": "text-embedding-v4", "input": "hi"}),
 }
 ENDINGS = {
+    "completions": b"data: [DONE]\n\n",
     "chat": b"data: [DONE]\n\n",
     "repaired": b"data: [DONE]\n\n",
-    "responses": b'"type":"response.',
+    "responses": b"event: response.",
     "messages": b"event: ",
 }
 
@@ -114,16 +121,18 @@ JSON = st.recursive(
 
 
 def event_of(value: Any) -> bytes:
-    return f"data: {json.dumps(value)}\n\n".encode()
+    return f"data: {json.dumps(value, separators=(',', ':'))}\n\n".encode()
 
 
-def check(kind: str, answer: Any, *, stream: bool) -> None:
+def check(kind: str, answer: Any, *, stream: bool, native: bool = False) -> None:
     """Asks, and looks at how it ends."""
 
     async def run() -> None:
-        qwen = OneAccount(answer, QWEN_BASE_URL="https://host.example/v1")
-        path, body = REQUESTS[kind]
-        told = await qwen.post({**body, "stream": stream}, path)
+        host = {"base_url": "https://host.example/v1"}
+        ways = {"responses": "native", "messages": "native"} if native else {}
+        qwen = OneAccount(answer, QWEN_API_KEY=json.dumps({"api_key": "upstream-key-1", **host, **ways}))
+        path, body = (NATIVE if native else REQUESTS)[kind]
+        told = await qwen.post({**body, "stream": True} if stream else body, path)
         assert qwen.logs.events("unexpected error") == []
         assert told.status != 500
         if told.status != 200 or not stream:
@@ -178,3 +187,83 @@ def test_any_two_fields_may_hold_any_values(kind: str, place: Any, other: Any, o
 @settings(max_examples=40, deadline=None)
 def test_any_value_may_be_an_event(kind: str, value: Any) -> None:
     check_all(kind, value)
+
+
+USAGE = {"input_tokens": 1, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 0}}
+RESPONSE: dict[str, Any] = {
+    "id": "resp_1",
+    "object": "response",
+    "status": "completed",
+    "error": None,
+    "incomplete_details": None,
+    "output": [{"type": "message", "id": "msg_1", "content": [{"type": "output_text", "text": "hi"}]}],
+    "usage": USAGE,
+}
+MESSAGE: dict[str, Any] = {
+    "id": "msg_1",
+    "type": "message",
+    "role": "assistant",
+    "model": "m",
+    "content": [{"type": "text", "text": "hi"}],
+    "stop_reason": "end_turn",
+    "usage": USAGE,
+}
+EMBEDDINGS: dict[str, Any] = {
+    "object": "list",
+    "data": [{"object": "embedding", "index": 0, "embedding": [0.5]}],
+    "model": "m",
+    "usage": USAGE,
+}
+WHOLE = {"responses": RESPONSE, "messages": MESSAGE, "embeddings": EMBEDDINGS}
+EVENTS: dict[str, list[dict[str, Any]]] = {
+    "responses": [
+        {"type": "response.created", "sequence_number": 0, "response": {**RESPONSE, "status": "in_progress"}},
+        {"type": "response.output_text.delta", "sequence_number": 1, "delta": "hi"},
+        {"type": "response.completed", "sequence_number": 2, "response": RESPONSE},
+    ],
+    "messages": [
+        {"type": "message_start", "message": {**MESSAGE, "content": []}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": USAGE},
+        {"type": "message_stop"},
+    ],
+}
+
+
+def named(event: Any) -> bytes:
+    kind = event.get("type") if isinstance(event, dict) else None
+    name = (
+        f"event: {kind}\n".encode()
+        if isinstance(kind, str) and kind.isascii() and kind.isprintable()
+        else b""
+    )
+    return name + event_of(event)
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_whole_answers_of_hosts_that_speak_other_apis_may_too(kind: str) -> None:
+    for place in places(WHOLE[kind]):
+        for odd in ODD:
+            answer = json.dumps(with_value(WHOLE[kind], place, odd))
+            check(kind, ScriptedResponse(200, answer), stream=False, native=True)
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_streams_of_hosts_that_speak_other_apis_may_too(kind: str) -> None:
+    events = EVENTS[kind]
+    for index, each in enumerate(events):
+        for place in places(each):
+            for odd in ODD[::2]:
+                changed = [*events[:index], with_value(each, place, odd), *events[index + 1 :]]
+                check(kind, StreamResponse(*map(named, changed)), stream=True, native=True)
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+@given(value=JSON)
+@settings(max_examples=40, deadline=None)
+def test_any_value_may_be_an_event_of_theirs(kind: str, value: Any) -> None:
+    pieces = [*map(named, EVENTS[kind])]
+    for index in range(len(pieces)):
+        changed = [*pieces[:index], event_of(value), *pieces[index:]]
+        check(kind, StreamResponse(*changed), stream=True, native=True)
+    check(kind, ScriptedResponse(200, json.dumps(value)), stream=False, native=True)

@@ -85,6 +85,7 @@ FIRST_EVENTS: dict[str, Answer] = {
 
 PATHS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "hello"}]},
+    "/v1/completions": {"prompt": "hello"},
     "/v1/responses": {"input": "hello"},
     "/v1/messages": {
         "model": "qwen3-max",
