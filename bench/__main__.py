@@ -1,7 +1,7 @@
 """Runs the benchmark and writes bench/RESULTS.md: `python -m bench [--quick] [PART ...]`.
 
-Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance (default:
-all).
+Parts: chunks, requests, translation, responses, messages, latency, concurrency, start, endurance, usage
+(default: all).
 `--quick`: fewer repetitions, to see that everything runs. RESULTS.md is written only after a whole run that
 was not quick.
 """
@@ -23,6 +23,7 @@ from bench import (
     request_cost,
     responses,
     translation,
+    usage_cost,
 )
 from bench.report import Section, results_document, table_of_targets
 from bench.workers import CURRENT, EMBEDDED, upstream
@@ -37,6 +38,7 @@ PARTS = {
     "concurrency": concurrency.measure,
     "start": cold_start.measure,
     "endurance": endurance.measure,
+    "usage": usage_cost.measure,
 }
 RESULTS = Path(__file__).parent / "RESULTS.md"
 

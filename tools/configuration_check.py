@@ -65,7 +65,7 @@ def dev_vars_checks(file: Path, now_ms: int) -> tuple[list[Check], dict[str, str
 
 def client_key(values: Mapping[str, str]) -> str | None:
     """One of the keys that clients of a Worker with these variables must send; None if it is open."""
-    return next(iter(Settings.from_env(RecordingEnvironment(values)).client_keys), None)
+    return next((client.key for client in Settings.from_env(RecordingEnvironment(values)).client_keys), None)
 
 
 def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:

@@ -31,6 +31,10 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     wrangler.toml.
     """
     config = {key: value for key, value in production_config().items() if key not in _PRODUCTION_ONLY}
+    # The embedded wrangler knows rate limits by another name.
+    limits = [{"type": "ratelimit", **limit} for limit in config.pop("ratelimits", [])]
+    if limits:
+        config["unsafe"] = {"bindings": limits}
     entry = Path(config["main"]).relative_to("src")
     return {
         **config,
@@ -40,6 +44,10 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
             # The embedded wrangler knows no automatic provisioning: it wants an id, any id.
             {"id": namespace["binding"].lower(), **namespace}
             for namespace in config.get("kv_namespaces", [])
+        ],
+        "d1_databases": [
+            {"database_id": database["binding"].lower(), **database}
+            for database in config.get("d1_databases", [])
         ],
         "vars": {**config.get("vars", {}), **variables},
         "send_metrics": False,

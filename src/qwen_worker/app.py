@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
@@ -10,10 +11,18 @@ from qwen_worker.api.anthropic_clients import speaks_anthropic
 from qwen_worker.api.context import Context
 from qwen_worker.api.openai_errors import openai_error_body
 from qwen_worker.api.passed_headers import RATE_LIMIT_HEADERS, UPSTREAM_REQUEST_ID
-from qwen_worker.api.routes import Route, endpoint_names, find_route, is_protected
-from qwen_worker.auth import check_client_key
+from qwen_worker.api.routes import Endpoint, Route, endpoint_names, find_route, is_protected
+from qwen_worker.auth import identify
+from qwen_worker.config.client_keys import ADMIN, ClientKey
 from qwen_worker.config.settings import Settings
-from qwen_worker.errors import ConfigurationInvalid, InternalError, MethodNotAllowed, NotFound, ProxyError
+from qwen_worker.errors import (
+    ConfigurationInvalid,
+    InternalError,
+    MethodNotAllowed,
+    NotFound,
+    NotPermitted,
+    ProxyError,
+)
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Response, Runtime
 from qwen_worker.upstream.error_reader import ErrorReader
@@ -22,6 +31,8 @@ from qwen_worker.version import __version__
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.state import CredentialState
+    from qwen_worker.usage.ledger import Ledger
+    from qwen_worker.usage.meter import Meter
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
 
@@ -63,7 +74,8 @@ class Isolate:
             settings = Settings.from_env(environment)
             pool = AccountPool(settings, self.credential_state, self.cooldown_record)
             self.cooldown_record = pool.record or self.cooldown_record
-            self._gateway = Gateway(settings, pool, sink, started_ms=started_ms)
+            ledger = self._gateway.ledger if self._gateway else None
+            self._gateway = Gateway(settings, pool, sink, started_ms=started_ms, ledger=ledger)
             self._environment = environment
         return self._gateway
 
@@ -71,8 +83,18 @@ class Isolate:
 class Gateway:
     """Answers requests with one reading of the settings."""
 
-    def __init__(self, settings: Settings, pool: AccountPool, sink: LogSink, *, started_ms: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        pool: AccountPool,
+        sink: LogSink,
+        *,
+        started_ms: int,
+        ledger: "Ledger | None" = None,
+    ) -> None:
         self.started_ms = started_ms
+        self.ledger = ledger
+        """What is known of usage; None until something is counted."""
         self._settings = settings
         self._fatal_problem = settings.fatal_problem
         self._secrets = settings.secrets
@@ -101,19 +123,24 @@ class Gateway:
             self.started_ms,
         )
         try:
-            await self._answer(context, route)
+            await self._answer(context, route, reply)
         except ProxyError as error:
-            _log_error(log, error)
+            _log_error(log, error, reply.client)
             await reply.fail(error)
         except Exception as error:
             log.error("unexpected error", exception=type(error).__name__, where=_where(error))
             await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """Serves the cron event: refreshes the logins that no request has refreshed."""
-        await self._pool.keep_fresh(runtime, Log(self._sink, self._settings.log_level))
+        """Serves the cron event: refreshes the logins that no request has refreshed, and merges old usage."""
+        log = Log(self._sink, self._settings.log_level)
+        await self._pool.keep_fresh(runtime, log)
+        if runtime.database is not None:
+            from qwen_worker.usage.upkeep import merge_old_usage
 
-    async def _answer(self, context: Context, route: Route | None) -> None:
+            await merge_old_usage(runtime.database, runtime.clock.now_ms(), log)
+
+    async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
         """Calls the handler. Raises ProxyError."""
         request = context.request
         if request.method != "POST":
@@ -126,13 +153,49 @@ class Gateway:
         place = endpoint or route
         if is_protected(request.path) if place is None else place.needs_key:
             self._check_configuration()
-            check_client_key(request, self._settings.client_keys)
-            context.log.debug("authentication passed", required=bool(self._settings.client_keys))
+            settings = self._settings
+            client = identify(
+                request, settings.client_keys, settings.admin_key, now_ms=context.runtime.clock.now_ms
+            )
+            context.log.debug("authentication passed", required=bool(settings.client_keys))
+            reply.client = client
+            context = context._replace(client=client)
+            if endpoint is not None:
+                if client is ADMIN and endpoint.api is not None:
+                    raise NotPermitted("The admin key may see usage, and use no model. Send a client key.")
+                context = await self._admit(context, endpoint, client, reply)
         if route is None:
             raise NotFound(f"Unknown path. This gateway has {', '.join(endpoint_names())}.")
         if endpoint is None:
             raise MethodNotAllowed(f"This path answers {route.allow} only.", allow=route.allow)
-        await endpoint.handler(context._replace(argument=route.argument))
+        await endpoint.handler(context._replace(argument=route.argument) if route.argument else context)
+
+    async def _admit(
+        self, context: Context, endpoint: Endpoint, client: ClientKey, reply: "_Reply"
+    ) -> Context:
+        """Holds a client to its limits, and has its request counted. Raises ProxyError."""
+        runtime, is_limited = context.runtime, client.tokens_per_day is not None
+        if runtime.database is None and not is_limited and client.requests_per_minute is None:
+            return context
+        if self.ledger is None:
+            from qwen_worker.usage.ledger import Ledger
+
+            self.ledger = Ledger()
+        ledger = self.ledger
+        if is_limited:
+            from qwen_worker.usage.limits import token_headers
+
+            reply.client_headers = lambda: token_headers(ledger, client, runtime.clock.now_ms())
+        if endpoint.api is None:
+            return context._replace(ledger=ledger)
+        from qwen_worker.usage.meter import Meter
+
+        reply.meter = meter = Meter(ledger, client, endpoint.api, runtime, context.log)
+        if is_limited or client.requests_per_minute is not None:
+            from qwen_worker.usage.limits import admit
+
+            await admit(ledger, client, runtime, context.log)
+        return context._replace(ledger=ledger, meter=meter)
 
     def _check_configuration(self) -> None:
         if self._fatal_problem is not None:
@@ -176,7 +239,16 @@ def _request_id(request: InboundRequest) -> str:
 class _Reply:
     """The response to one request, which is given once."""
 
-    __slots__ = ("_begun", "_request", "_request_id", "_respond", "_route")
+    __slots__ = (
+        "_begun",
+        "_request",
+        "_request_id",
+        "_respond",
+        "_route",
+        "client",
+        "client_headers",
+        "meter",
+    )
 
     def __init__(
         self, request: InboundRequest, request_id: str, respond: Respond, route: Route | None
@@ -186,12 +258,19 @@ class _Reply:
         self._respond = respond
         self._route = route
         self._begun = False
+        self.client: ClientKey | None = None
+        """Whose request it is; None: not known yet."""
+        self.client_headers: Callable[[], dict[str, str]] | None = None
+        """What every answer to this client tells of its limits."""
+        self.meter: Meter | None = None
 
     def respond(self, response: Response) -> None:
         """Begins the response, with the headers that every response has."""
         self._begun = True
         response.headers.update(CORS_HEADERS)
         response.headers["x-request-id"] = self._request_id
+        if self.client_headers is not None:
+            response.headers.update(self.client_headers())
         if self._route is not None and self._route.request_id_header is not None:
             response.headers[self._route.request_id_header] = self._request_id
         self._respond(response._replace(body=None) if self._request.method == "HEAD" else response)
@@ -200,6 +279,8 @@ class _Reply:
         """Responds with an error, in the words of the API that was called."""
         if self._begun:
             return
+        if self.meter is not None:
+            self.meter.failed(error)
         # The next request on this connection would fail if the body were left unread (workers-runtime).
         await self._request.discard_body()
         headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
@@ -223,11 +304,12 @@ def _preflight(request: InboundRequest, route: Route | None) -> Response:
     )
 
 
-def _log_error(log: Log, error: ProxyError) -> None:
+def _log_error(log: Log, error: ProxyError, client: ClientKey | None) -> None:
     """Logs a client's mistake as information, every other error as a warning for the operator."""
     write = log.info if error.scope == "request" and error.status < 500 else log.warning
     write(
         "request failed",
+        client=None if client is None else client.label,
         status=error.status,
         code=error.code,
         param=error.param,

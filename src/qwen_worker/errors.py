@@ -4,6 +4,7 @@ ProxyError
 ├── the client's own mistakes (scope "request", never retried)
 │   ├── InvalidRequest      400   invalid_json, invalid_value, context_length_exceeded, content_filter ...
 │   ├── InvalidApiKey       401   invalid_api_key
+│   ├── NotPermitted        403   not_permitted
 │   ├── NotFound            404   not_found, model_not_found
 │   ├── MethodNotAllowed    405   method_not_allowed
 │   ├── UpgradeRefused      426   upgrade_refused
@@ -116,6 +117,14 @@ class InvalidApiKey(ProxyError):
     def headers(self) -> dict[str, str]:
         """Adds the challenge that RFC 9110 demands of a 401."""
         return {**super().headers(), "www-authenticate": "Bearer"}
+
+
+class NotPermitted(ProxyError):
+    """The key is known, and not for this."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "not_permitted"
 
 
 class NotFound(ProxyError):

@@ -63,12 +63,17 @@ def find_model(name: str, listed: Iterable[Model], aliases: Mapping[str, str]) -
         return found
     target = alias_target(name.removesuffix(LONG_CONTEXT), aliases)
     if target is None:
-        raise NotFound(
-            "The model does not exist here. GET /v1/models lists the models.",
-            code="model_not_found",
-            param="model",
-        )
+        raise model_not_found()
     return _listed(name, known_as=target)
+
+
+def model_not_found() -> NotFound:
+    """The error for a model that is not in the catalogue, or not in the client's."""
+    return NotFound(
+        "The model does not exist here. GET /v1/models lists the models.",
+        code="model_not_found",
+        param="model",
+    )
 
 
 def _listed(name: str, told: Mapping[str, Any] | None = None, *, known_as: str | None = None) -> Model:
@@ -95,16 +100,16 @@ def resolve_model(name: str | None, *, default: str, aliases: Mapping[str, str],
     The portal's `coder-model` and `vision-model` mean nothing to an API key: they become the default model
     and a vision model.
     """
-    model = _follow(name or default, aliases)
+    model = followed(name or default, aliases)
     if is_oauth or model not in _PORTAL_MODELS:
         return model
     if model == "vision-model":
         return DEFAULT_VISION_MODEL
-    default = _follow(default, aliases)
+    default = followed(default, aliases)
     return DEFAULT_MODEL if default in _PORTAL_MODELS else default
 
 
-def _follow(name: str, aliases: Mapping[str, str]) -> str:
+def followed(name: str, aliases: Mapping[str, str]) -> str:
     """Follows a chain of aliases to its end. In a circle it returns the name itself."""
     model = name.removesuffix(LONG_CONTEXT) if name not in aliases else name
     for _ in range(len(aliases) + len(BUILT_IN_ALIASES) + 1):

@@ -59,7 +59,7 @@ def test_wrangler_has_nothing_to_complain_about(deployment: Deployment) -> None:
 
 
 def test_the_bindings_are_those_of_the_configuration(deployment: Deployment) -> None:
-    assert re.findall(r"^env\.(\w+)", deployment.output, re.MULTILINE) == ["QWEN_KV"]
+    assert re.findall(r"^env\.(\w+)", deployment.output, re.MULTILINE) == ["QWEN_KV", "USAGE_DB"]
 
 
 def test_the_source_and_the_sdk_are_sent_and_nothing_else(deployment: Deployment, source: Path) -> None:

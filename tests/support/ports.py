@@ -10,11 +10,13 @@ from qwen_worker.platform.ports import (
     BodyReader,
     BodyTooLarge,
     Clock,
+    Database,
     Fetcher,
     InboundResponse,
     KeyValueStore,
     OutboundRequest,
     Pipe,
+    RateLimit,
     Runtime,
 )
 from tests.support.background import TaskBackground
@@ -148,6 +150,8 @@ def make_runtime(
     background: Background | None = None,
     random: Callable[[], float] = lambda: 0.5,
     open_pipe: Callable[[], Pipe] = MemoryPipe,
+    database: Database | None = None,
+    rate_limit: Callable[[int], RateLimit | None] = lambda _: None,
 ) -> Runtime:
     """A runtime of fakes; without a fetcher every request to the network fails the test."""
     return Runtime(
@@ -157,4 +161,6 @@ def make_runtime(
         background=background or TaskBackground(),
         random=random,
         open_pipe=open_pipe,
+        database=database,
+        rate_limit=rate_limit,
     )

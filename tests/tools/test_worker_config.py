@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from tools.worker_config import (
     EMBEDDED_COMPATIBILITY_DATE,
     local_config,
@@ -10,12 +12,13 @@ from tools.worker_config import (
 SOURCE = Path("/somewhere/src")
 
 
-def test_production_runs_python_314_and_provisions_its_namespace() -> None:
+def test_production_runs_python_314_and_provisions_its_stores() -> None:
     config = production_config()
 
     assert config["compatibility_date"] >= "2026-09-08"
     assert "python_workers" in config["compatibility_flags"]
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV"}]
+    assert config["d1_databases"] == [{"binding": "USAGE_DB"}]
     assert config["triggers"]["crons"]
     assert config["observability"]["enabled"] is True
 
@@ -28,7 +31,19 @@ def test_local_runs_have_what_the_embedded_runtime_needs() -> None:
     assert config["compatibility_date"] == EMBEDDED_COMPATIBILITY_DATE
     assert config["compatibility_flags"] == ["python_workers"]
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV", "id": "qwen_kv"}]
+    assert config["d1_databases"] == [{"binding": "USAGE_DB", "database_id": "usage_db"}]
     assert "triggers" not in config
+
+
+def test_rate_limits_are_named_as_the_embedded_wrangler_names_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = {"name": "RATE_LIMIT_60", "namespace_id": "60", "simple": {"limit": 60, "period": 60}}
+    config = {**production_config(), "ratelimits": [limit]}
+    monkeypatch.setattr("tools.worker_config.production_config", lambda: config)
+
+    local = local_config(SOURCE, {})
+
+    assert "ratelimits" not in local
+    assert local["unsafe"] == {"bindings": [{"type": "ratelimit", **limit}]}
 
 
 def test_variables_are_added_as_they_are() -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from qwen_worker.auth import check_client_key
+from qwen_worker.auth import identify
+from qwen_worker.config.client_keys import ADMIN, ANYONE, ClientKey
 from qwen_worker.errors import InvalidApiKey
 from tests.support.ports import ScriptedRequest
 
@@ -8,7 +9,7 @@ KEYS = ("first-client-key", "second-client-key")
 
 
 def check(headers: dict[str, str], keys: tuple[str, ...] = KEYS) -> None:
-    check_client_key(ScriptedRequest(headers=headers), keys)
+    identify(ScriptedRequest(headers=headers), tuple(map(ClientKey, keys)), now_ms=lambda: 0)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,39 @@ def check(headers: dict[str, str], keys: tuple[str, ...] = KEYS) -> None:
 )
 def test_a_known_key_passes(headers: dict[str, str]) -> None:
     check(headers)
+
+
+def who(headers: dict[str, str], *keys: ClientKey, admin: str | None = "admin-key") -> ClientKey:
+    return identify(ScriptedRequest(headers=headers), keys, admin, now_ms=lambda: 1_000)
+
+
+def test_the_key_says_whose_request_it_is() -> None:
+    alice, bob = ClientKey("key-1", "alice"), ClientKey("key-2", "bob")
+    assert who({"x-api-key": "key-2"}, alice, bob) is bob
+    assert who({"authorization": "Bearer key-1"}, alice, bob) is alice
+    assert who({"authorization": "Bearer admin-key"}, alice, bob) is ADMIN
+
+
+def test_in_an_open_gateway_only_the_admin_is_known() -> None:
+    assert who({"authorization": "Bearer whatever"}) is ANYONE
+    assert who({}) is ANYONE
+    assert who({"authorization": "Bearer admin-key"}) is ADMIN
+    assert who({"authorization": "Bearer admin-key"}, admin=None) is ANYONE
+
+
+def test_the_admin_key_opens_nothing_to_others() -> None:
+    with pytest.raises(InvalidApiKey):
+        who({"authorization": "Bearer wrong"}, ClientKey("key-1"))
+
+
+@pytest.mark.parametrize(("expires_ms", "passes"), [(1_001, True), (1_000, False), (1, False), (None, True)])
+def test_an_expired_key_is_told_so(expires_ms: int | None, passes: bool) -> None:
+    key = ClientKey("key-1", expires_ms=expires_ms)
+    if passes:
+        assert who({"x-api-key": "key-1"}, key) is key
+    else:
+        with pytest.raises(InvalidApiKey, match="expired"):
+            who({"x-api-key": "key-1"}, key)
 
 
 def test_without_configured_keys_everyone_passes() -> None:

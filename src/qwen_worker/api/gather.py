@@ -55,6 +55,7 @@ class Gathering:
     def log_end(self, completion: Completion, size_bytes: int) -> None:
         """The one line that tells what became of the request."""
         self._journeys[0].log_end("completion ended", completion, size_bytes)
+        self._journeys[0].count(completion, b"", size_bytes)
 
 
 def summed_usage(usages: Iterable[Any]) -> dict[str, Any] | None:

@@ -5,7 +5,8 @@ from typing import Any
 from qwen_worker.accounts.overview import describe_accounts
 from qwen_worker.api.context import Context
 from qwen_worker.api.json_response import json_response
-from qwen_worker.auth import check_client_key
+from qwen_worker.auth import identify
+from qwen_worker.config.client_keys import ADMIN, ClientKey
 from qwen_worker.errors import InvalidApiKey
 from qwen_worker.version import __version__
 
@@ -13,7 +14,8 @@ from qwen_worker.version import __version__
 async def health(context: Context) -> None:
     """Open to anyone: status, uptime of this isolate in whole seconds, version.
 
-    With a valid client key (or when none is configured) it adds what an operator needs about the accounts,
+    With a valid key (or when none is configured) it adds the key's label (all labels for the admin), whether
+    usage is kept, and what an operator needs about the accounts,
     never a token or a part of one; `credentials` are those of the only account; `notices` tell which
     variables are no longer used and what was mended in others. Broken configuration makes
     the status `degraded`, with the reasons.
@@ -29,7 +31,12 @@ async def health(context: Context) -> None:
     }
     if reasons:
         body["reasons"] = reasons
-    if _is_operator(context):
+    client = _client(context)
+    if client is not None:
+        body["client"] = client.label
+        if client is ADMIN:
+            body["clients"] = [key.label for key in context.settings.client_keys]
+        body["usage"] = _usage(context)
         if context.settings.notices:
             body["notices"] = [str(notice) for notice in context.settings.notices]
         body["accounts"] = await describe_accounts(context.pool, context.runtime, context.log)
@@ -50,11 +57,25 @@ async def welcome(context: Context, endpoints: list[str]) -> None:
     context.respond(json_response(body, indent=2))
 
 
-def _is_operator(context: Context) -> bool:
-    if context.settings.fatal_problem is not None:
-        return False
+def _client(context: Context) -> ClientKey | None:
+    """Whose request it is; None for whoever has no valid key."""
+    settings = context.settings
+    if settings.fatal_problem is not None:
+        return None
     try:
-        check_client_key(context.request, context.settings.client_keys)
+        return identify(
+            context.request,
+            settings.client_keys,
+            settings.admin_key,
+            now_ms=context.runtime.clock.now_ms,
+        )
     except InvalidApiKey:
-        return False
-    return True
+        return None
+
+
+def _usage(context: Context) -> str:
+    """Whether usage is kept."""
+    if context.runtime.database is None:
+        return "not kept: no binding USAGE_DB"
+    failed_ms = None if context.ledger is None else context.ledger.failed_ms
+    return "kept" if failed_ms is None else "kept, but the last writing failed"

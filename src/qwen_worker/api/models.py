@@ -5,14 +5,18 @@ from urllib.parse import unquote
 from qwen_worker.api.anthropic_clients import speaks_anthropic
 from qwen_worker.api.context import Context
 from qwen_worker.api.json_response import json_response
-from qwen_worker.models import ALWAYS_LISTED, Model, catalogue, find_model
+from qwen_worker.auth import may_use
+from qwen_worker.models import ALWAYS_LISTED, Model, catalogue, find_model, model_not_found
 
 
 async def list_models(context: Context) -> None:
     """The catalogue: `{"object": "list", "data": [{"id", "object", "created", "owned_by"}, ...]}`, or, for
-    Anthropic's clients, a page of it.
+    Anthropic's clients, a page of it; of the models that the client's key may use.
     """
-    listed = await listed_models(context)
+    listed, client = await listed_models(context), context.client
+    if client.models:
+        aliases = context.settings.model_aliases
+        listed = [model for model in listed if may_use(client, model["id"], aliases)]
     if speaks_anthropic(context.request):
         from qwen_worker.api.messages.models import page
 
@@ -25,6 +29,8 @@ async def retrieve_model(context: Context) -> None:
     """One entry of the catalogue; the id may hold an encoded slash. Raises NotFound (model_not_found)."""
     listed = await listed_models(context)
     model = find_model(unquote(context.argument), listed, context.settings.model_aliases)
+    if not may_use(context.client, model["id"], context.settings.model_aliases):
+        raise model_not_found()
     if speaks_anthropic(context.request):
         from qwen_worker.api.messages.models import model_info
 

@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any, cast
 from qwen_worker.api.context import Context
 from qwen_worker.api.log_fields import counts, finish_reason
 from qwen_worker.api.passed_headers import passed_headers
+from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
+from qwen_worker.models import model_not_found
 from qwen_worker.platform.ports import BodyReader, Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
@@ -68,6 +70,8 @@ class Journey:
         self._began_ms = self._clock.now_ms()
         self._first_byte_ms: int | None = None
         self._log = context.log
+        self._meter = meter = context.meter
+        self._check_model(call.stream)
         self._exchange = Exchange(
             call,
             request_id=context.request_id,
@@ -76,7 +80,18 @@ class Journey:
             errors=context.errors,
             runtime=context.runtime,
             log=context.log,
+            answered=None if meter is None else meter.answered,
         )
+
+    def _check_model(self, is_stream: bool) -> None:
+        """Raises NotFound for a model that the client's key may not use."""
+        settings, client = self._context.settings, self._context.client
+        model = self._model or settings.default_model
+        if self._meter is not None:
+            is_known = model in (settings.default_model, *settings.models, *settings.model_aliases)
+            self._meter.asked(model, is_known=is_known, is_stream=is_stream)
+        if client.models and not may_use(client, model, settings.model_aliases):
+            raise model_not_found()
 
     async def ask(self) -> Opened:
         """The first answer worth passing on, of whichever account. Raises ProxyError."""
@@ -108,9 +123,12 @@ class Journey:
         headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
+                opened.answer.end_timeout()
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
-            self.log_end("completion ended", await self._pass_on(opened, answer.rest, headers), None)
+            completion = await self._pass_on(opened, answer.rest, headers)
+            self.log_end("completion ended", completion, None)
+            self.count(completion, answer.data, len(answer.data))
             return
         if prepared.translator is not None:
             body = json.dumps(prepared.translator.whole(answer.value)).encode()
@@ -118,6 +136,7 @@ class Journey:
             body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
         self._context.respond(Response(200, headers, body))
         self.log_end("completion ended", answer.completion, len(answer.data))
+        self.count(answer.completion, answer.data, len(answer.data))
 
     async def _pass_on(self, opened: Opened, rest: BodyReader, headers: dict[str, str]) -> Completion:
         """Responds with an answer that is too long to be read first. Returns what became of it.
@@ -222,13 +241,17 @@ class Journey:
         try:
             outcome = await work
             self.log_end("stream ended", outcome.completion, outcome.size_bytes)
+            pipe.close()
+            self.count(outcome.completion, outcome.kept, outcome.size_bytes)
+            return
         except StreamBroken:
             self._log.info("client gone")
         except Exception as error:
             self._log.error("unexpected error", exception=type(error).__name__)
-            ending = self._dialect.error_ending(InternalError("The gateway failed to relay the stream."))
+            failure = InternalError("The gateway failed to relay the stream.")
             with suppress(StreamBroken):
-                await write_last(pipe, ending)
+                await write_last(pipe, self._dialect.error_ending(failure))
+            self.count(Completion(failure), b"", 0)
         pipe.close()
 
     # --- both
@@ -237,12 +260,18 @@ class Journey:
         """The response headers that tell of the host's answer and of the account that gave it."""
         return {**passed_headers(opened.answer, self._exchange.errors), "x-qwen-account": opened.account}
 
+    def count(self, completion: Completion, kept: bytes, size_bytes: int) -> None:
+        """Counts the end of the answer, when the client has all of it."""
+        if self._meter is not None:
+            self._meter.ended(completion.error, completion.usage, kept, size_bytes)
+
     def log_end(self, event: str, completion: Completion, size_bytes: int | None) -> None:
         """Logs the one line that says what became of the request."""
         error, now_ms = completion.error, self._clock.now_ms()
         write = self._log.info if error is None else self._log.warning
         write(
             event,
+            client=self._context.client.label,
             model=self._model or self._context.settings.default_model,
             usage=counts(completion.usage, self._exchange.errors),
             finish_reason=finish_reason(completion.finish_reason, self._exchange.errors),

@@ -27,6 +27,12 @@ async def _health(context: Context) -> None:
     await health(context)
 
 
+async def _usage(context: Context) -> None:
+    from qwen_worker.api.usage import usage
+
+    await usage(context)
+
+
 async def _create_completion(context: Context) -> None:
     from qwen_worker.api.completions.handler import create_completion
 
@@ -98,21 +104,26 @@ class Endpoint(NamedTuple):
     """Where the API's clients look for the request's id, beside `x-request-id`."""
     is_listed: bool = True
     """Whether the list of what this gateway has names it."""
+    api: str | None = None
+    """What usage calls it; None: it uses no model, and is neither counted nor limited."""
 
 
 ENDPOINTS = (
-    Endpoint("POST", "/v1/chat/completions", _chat_completions),
-    Endpoint("POST", "/v1/responses", _create_response),
+    Endpoint("POST", "/v1/chat/completions", _chat_completions, api="chat"),
+    Endpoint("POST", "/v1/responses", _create_response, api="responses"),
     Endpoint("GET", "/v1/responses", _no_websocket, is_listed=False),
     Endpoint("GET", "/v1/responses/{id}", _stored_response, is_listed=False),
     Endpoint("POST", "/v1/responses/{id}", _stored_response, is_listed=False),
     Endpoint("DELETE", "/v1/responses/{id}", _stored_response, is_listed=False),
-    Endpoint("POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id"),
+    Endpoint(
+        "POST", "/v1/messages", _create_message, True, _anthropic_error_body, "request-id", api="messages"
+    ),
     Endpoint("POST", "/v1/messages/count_tokens", _count_tokens, True, _anthropic_error_body, "request-id"),
-    Endpoint("POST", "/v1/completions", _create_completion),
-    Endpoint("POST", "/v1/embeddings", _create_embeddings),
+    Endpoint("POST", "/v1/completions", _create_completion, api="completions"),
+    Endpoint("POST", "/v1/embeddings", _create_embeddings, api="embeddings"),
     Endpoint("GET", "/v1/models", list_models),
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
+    Endpoint("GET", "/v1/usage", _usage),
     Endpoint("GET", "/health", _health, needs_key=False),
     Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
 )

@@ -1,11 +1,15 @@
 """Reads variables, and collects what is wrong with them or worth knowing about them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from qwen_worker.config.client_keys import ClientKey
 from qwen_worker.config.text import looks_pasted
 from qwen_worker.config.urls import base_url_in
 from qwen_worker.platform.ports import Environment
+
+if TYPE_CHECKING:
+    from qwen_worker.config.prices import Price
 
 T = TypeVar("T")
 
@@ -93,12 +97,32 @@ class Reader:
         """Names of models; none if the variable is not set or holds none."""
         return self._list(name, "model names separated by commas", fatal=False)
 
-    def client_keys(self) -> tuple[str, ...]:
+    def client_keys(self) -> tuple[ClientKey, ...]:
         """CLIENT_KEYS, or OPENAI_API_KEY. A value that holds no key is a fatal problem."""
-        expected = "client keys separated by commas"
-        keys = self._list("CLIENT_KEYS", expected, fatal=True)
-        older = self._list("OPENAI_API_KEY", expected, fatal=True)
+        keys, older = self._keys("CLIENT_KEYS"), self._keys("OPENAI_API_KEY")
         return self._either("CLIENT_KEYS", keys, "OPENAI_API_KEY", older, fatal=True)
+
+    def admin_key(self, client_keys: tuple[ClientKey, ...]) -> str | None:
+        """ADMIN_KEY. One that clients have too is a fatal problem."""
+        key = self.text("ADMIN_KEY")
+        if key is not None and any(key == client.key for client in client_keys):
+            self.report("ADMIN_KEY", "a key that no client has", fatal=True)
+        return key
+
+    def prices(self) -> "dict[str, Price]":
+        """PRICES, by model."""
+        text = self.text("PRICES")
+        if text is None:
+            return {}
+        from qwen_worker.config.prices import EXPECTED, read_prices
+
+        try:
+            prices, what = read_prices(text)
+        except ValueError:
+            self.report("PRICES", EXPECTED, fatal=False)
+            return {}
+        self.mended("PRICES", what)
+        return prices
 
     def base_url(self) -> str | None:
         """QWEN_BASE_URL, or OPENAI_BASE_URL."""
@@ -139,6 +163,25 @@ class Reader:
         if value and older and value != older:
             self.report(name, f"what {older_name}, its older name, says, or only one of the two", fatal=fatal)
         return value or older
+
+    def _keys(self, name: str) -> tuple[ClientKey, ...]:
+        """The client keys of a variable; a value that holds none is a fatal problem."""
+        text = self.text(name)
+        if text is None:
+            return ()
+        if "=" in text or text.startswith(("[", "{")):
+            from qwen_worker.config.described_keys import KeyList
+
+            described = KeyList(name, text)
+            self.mended(name, list(dict.fromkeys(described.mended)))
+            for where, expected in described.problems:
+                self.report(where, expected, fatal=False)
+            keys = tuple(described.keys)
+        else:
+            keys = tuple(map(ClientKey, self._items(name, text)))
+        if not keys:
+            self.report(name, "client keys separated by commas", fatal=True)
+        return keys
 
     def _list(self, name: str, expected: str, *, fatal: bool) -> tuple[str, ...]:
         """The items of a list; a value that holds none is a problem."""

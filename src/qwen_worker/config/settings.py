@@ -7,13 +7,17 @@ not open the endpoint. What an operator should know although nothing is wrong be
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from qwen_worker.config.account import KV_ACCOUNT, AccountSettings
 from qwen_worker.config.accounts import read_accounts
+from qwen_worker.config.client_keys import ClientKey
 from qwen_worker.config.reader import Notice, Problem, Reader
 from qwen_worker.log import LEVELS
 from qwen_worker.platform.ports import Environment
+
+if TYPE_CHECKING:
+    from qwen_worker.config.prices import Price
 
 DEFAULT_MODEL = "qwen3-coder-plus"
 DEFAULT_OAUTH_BASE_URL = "https://chat.qwen.ai"
@@ -33,8 +37,12 @@ class Settings(NamedTuple):
 
     accounts: tuple[AccountSettings, ...] = (KV_ACCOUNT,)
     """QWEN_CLI_AUTH and QWEN_API_KEY, also numbered: what we call Qwen with. Never empty."""
-    client_keys: tuple[str, ...] = ()
+    client_keys: tuple[ClientKey, ...] = ()
     """CLIENT_KEYS: who may call us; empty means anyone."""
+    admin_key: str | None = None
+    """ADMIN_KEY: who may see all usage, and use nothing."""
+    prices: "Mapping[str, Price]" = {}  # noqa: RUF012 - a NamedTuple's
+    """PRICES, by model."""
     default_model: str = DEFAULT_MODEL
     """DEFAULT_MODEL: for requests that name no model."""
     model_aliases: Mapping[str, str] = {}
@@ -62,7 +70,9 @@ class Settings(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every configured secret: no error, log line or response may hold one of them."""
-        found = [*self.client_keys]
+        found = [client.key for client in self.client_keys]
+        if self.admin_key is not None:
+            found.append(self.admin_key)
         for account in self.accounts:
             login = account.login
             found += filter(
@@ -81,10 +91,13 @@ class Settings(NamedTuple):
         reader = Reader(env)
         named, aliases = reader.model_and_aliases()
         default_model = named or DEFAULT_MODEL
+        client_keys = reader.client_keys()
         listed = reader.names("QWEN_MODELS")
         settings = cls(
             accounts=read_accounts(reader.text, reader.report, reader.mended),
-            client_keys=reader.client_keys(),
+            client_keys=client_keys,
+            admin_key=reader.admin_key(client_keys),
+            prices=reader.prices(),
             default_model=default_model,
             model_aliases=aliases,
             models=tuple(dict.fromkeys((*listed, default_model))) if listed else (),

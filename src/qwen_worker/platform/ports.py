@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qwen_worker.platform.protocols import BodyReader as BodyReader
     from qwen_worker.platform.protocols import ByteStream as ByteStream
     from qwen_worker.platform.protocols import Clock as Clock
+    from qwen_worker.platform.protocols import Database as Database
     from qwen_worker.platform.protocols import Environment as Environment
     from qwen_worker.platform.protocols import Fetcher as Fetcher
     from qwen_worker.platform.protocols import InboundRequest as InboundRequest
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from qwen_worker.platform.protocols import KeyValueStore as KeyValueStore
     from qwen_worker.platform.protocols import LogSink as LogSink
     from qwen_worker.platform.protocols import Pipe as Pipe
+    from qwen_worker.platform.protocols import RateLimit as RateLimit
     from qwen_worker.platform.protocols import Timer as Timer
 else:
-    Background = BodyReader = ByteStream = Clock = Environment = Fetcher = object
-    InboundRequest = InboundResponse = KeyValueStore = LogSink = Pipe = Timer = object
+    Background = BodyReader = ByteStream = Clock = Database = Environment = Fetcher = object
+    InboundRequest = InboundResponse = KeyValueStore = LogSink = Pipe = RateLimit = Timer = object
 
 
 FOREVER_MS = 1 << 62
@@ -45,7 +47,11 @@ class FetchTimeout(FetchError):
 
 
 class StoreError(Exception):
-    """A KV operation failed. The message never holds a stored value."""
+    """A KV or database operation failed. The message never holds a stored value."""
+
+
+class TableMissing(StoreError):
+    """The database has no such table."""
 
 
 class StreamBroken(Exception):
@@ -76,6 +82,10 @@ Respond = Callable[[Response], None]
 """Begins the response. The request's work goes on after it."""
 
 
+def _no_rate_limit(per_minute: int) -> None:
+    """There is none."""
+
+
 class Runtime(NamedTuple):
     """Everything one request is given from outside."""
 
@@ -85,3 +95,6 @@ class Runtime(NamedTuple):
     background: Background
     random: Callable[[], float]
     open_pipe: Callable[[], Pipe]
+    database: Database | None = None
+    rate_limit: "Callable[[int], RateLimit | None]" = _no_rate_limit
+    """The binding that counts so many requests a minute, if there is one."""

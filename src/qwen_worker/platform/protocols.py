@@ -48,6 +48,28 @@ class KeyValueStore(Protocol):
         ...
 
 
+class Database(Protocol):
+    """A D1 database: SQLite, one location writes. Numbers up to 2**53, texts, no NULL."""
+
+    async def all(self, sql: str, *params: str | int) -> list[dict[str, Any]]:
+        """Runs a query and returns its rows. Raises StoreError, TableMissing."""
+        ...
+
+    async def batch(self, *statements: tuple[str, tuple[str | int, ...]]) -> None:
+        """Runs statements with their parameters; all of them take effect, or none. Raises StoreError,
+        TableMissing.
+        """
+        ...
+
+
+class RateLimit(Protocol):
+    """A rate limiting binding."""
+
+    async def allows(self, key: str) -> bool:
+        """Counts a request of `key`, and tells whether it is within the limit. Raises StoreError."""
+        ...
+
+
 class Background(Protocol):
     """Work that must survive the end of the request (`ctx.waitUntil`)."""
 

@@ -80,6 +80,8 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
         background=WorkerBackground(ctx),
         random=random.random,
         open_pipe=open_pipe,
+        database=environment.database,
+        rate_limit=environment.rate_limit,
     )
 
 
@@ -99,16 +101,26 @@ def console_sink(level: str, line: str) -> None:
 class WorkerEnvironment:
     """Variables, secrets and bindings of the Worker."""
 
-    __slots__ = ("_env", "kv")
+    __slots__ = ("_env", "database", "kv")
 
     def __init__(self, env: Any) -> None:
         self._env = env
         namespace = getattr(env, "QWEN_KV", None)
         self.kv = None if absent(namespace) else WorkerKV(namespace)
+        database = getattr(env, "USAGE_DB", None)
+        self.database = None if absent(database) else _database(database)
 
     def is_of(self, env: Any) -> bool:
         """Whether `env` is this environment: the runtime makes a new one when a value changes."""
         return bool(self._env == env)
+
+    def rate_limit(self, per_minute: int) -> ports.RateLimit | None:
+        binding = getattr(self._env, f"RATE_LIMIT_{per_minute}", None)
+        if absent(binding):
+            return None
+        from qwen_worker.platform.database import WorkerRateLimit
+
+        return WorkerRateLimit(binding)
 
     def get(self, name: str) -> str | None:
         value = getattr(self._env, name, None)
@@ -347,6 +359,12 @@ class WorkerResponse:
 
     def cancel(self) -> None:
         self._controller.abort()
+
+
+def _database(binding: Any) -> ports.Database:
+    from qwen_worker.platform.database import WorkerDatabase
+
+    return WorkerDatabase(binding)
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:

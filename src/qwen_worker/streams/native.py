@@ -40,7 +40,7 @@ async def follow_native(
     closing, completion = dialect.end_of_stream(tail, failure, errors.in_event)
     if closing:
         await write_last(pipe, closing)
-    return StreamOutcome(completion, tail.size_bytes)
+    return StreamOutcome(completion, tail.size_bytes, tail.kept)
 
 
 async def watched(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from qwen_worker.dialect import Completion, Translator
 from qwen_worker.platform.ports import BodyReader, Clock, Pipe
+from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import watched
 from qwen_worker.streams.outcome import StreamOutcome
 from qwen_worker.streams.writing import write_last
@@ -28,8 +29,14 @@ def relay_translated(
 
     Raises StreamBroken if the client is gone.
     """
-    counted = _Counted(translator)
-    relayed = pipe.translate(reader, head, counted.feed, lambda: translator.is_over)
+    tail = StreamTail()
+
+    def feed(data: bytes) -> bytes:
+        out = translator.feed(data)
+        tail.feed(out)
+        return out
+
+    relayed = pipe.translate(reader, head, feed, lambda: translator.is_over)
 
     async def to_the_end() -> StreamOutcome:
         failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
@@ -37,22 +44,7 @@ def relay_translated(
         ending = translator.end(failure)
         await write_last(pipe, ending)
         completion = Completion(translator.error, translator.finish_reason, translator.usage)
-        return StreamOutcome(completion, counted.size_bytes + len(ending))
+        tail.feed(ending)
+        return StreamOutcome(completion, tail.size_bytes, tail.kept)
 
     return to_the_end()
-
-
-class _Counted:
-    """A translator whose output is counted."""
-
-    __slots__ = ("_feed", "size_bytes")
-
-    def __init__(self, translator: Translator) -> None:
-        self._feed = translator.feed
-        self.size_bytes = 0
-
-    def feed(self, data: bytes) -> bytes:
-        """Translates, and counts the output."""
-        out = self._feed(data)
-        self.size_bytes += len(out)
-        return out

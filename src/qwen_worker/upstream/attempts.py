@@ -3,6 +3,7 @@
 Everything that may be tried again is tried here, before the first byte reaches the client.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from qwen_worker.credentials.credential import Credential
@@ -46,11 +47,13 @@ RETRIED_UPSTREAM_STATUSES = (502, 503, 504)
 class Exchange:
     """One call on its way to Qwen: what stays the same over all attempts and accounts.
 
-    `user_agent` is the client's own. `timeout_seconds` bounds each answer.
+    `user_agent` is the client's own. `timeout_seconds` bounds each answer. `answered` is told the account,
+    the model and the body that an answer worth passing on is for.
     """
 
     __slots__ = (
         "_prepared",
+        "answered",
         "call",
         "connection",
         "errors",
@@ -71,7 +74,9 @@ class Exchange:
         errors: ErrorReader,
         runtime: Runtime,
         log: Log,
+        answered: Callable[[str, str, bytes], None] | None = None,
     ) -> None:
+        self.answered = answered
         self.call = call
         self.request_id = request_id
         self.user_agent = user_agent
@@ -234,10 +239,10 @@ async def _attempt(
             answer.end_timeout()  # from here on the idle time-out bounds it
             exchange.connection.opened(answer)
             start = await read_first_event(answer, prepared.dialect, exchange.connection, errors)
-            return Opened(account.label, prepared._replace(body=b""), answer, start)
+            return _opened(exchange, account, prepared, answer, start)
         if not is_stream and 200 <= answer.status < 300:
             whole = await _whole(answer, prepared, errors)
-            return Opened(account.label, prepared._replace(body=b""), answer, whole)
+            return _opened(exchange, account, prepared, answer, whole)
         try:
             body = await answer.text()
         finally:
@@ -247,6 +252,18 @@ async def _attempt(
     except FetchError:
         raise UpstreamUnavailable("The connection to Qwen failed.") from None
     raise errors.of_response(answer.status, answer.header, body, model=account.model)
+
+
+def _opened(
+    exchange: Exchange,
+    account: AccountAccess,
+    prepared: Prepared,
+    answer: InboundResponse,
+    content: "StreamStart | WholeAnswer",
+) -> Opened:
+    if exchange.answered is not None:
+        exchange.answered(account.label, account.model, prepared.body)
+    return Opened(account.label, prepared._replace(body=b""), answer, content)
 
 
 async def _whole(answer: InboundResponse, prepared: Prepared, errors: ErrorReader) -> "WholeAnswer":

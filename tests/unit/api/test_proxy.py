@@ -357,6 +357,7 @@ async def test_one_line_tells_what_became_of_the_stream(is_repaired: bool) -> No
         "event": "stream ended",
         "request_id": "request-1",
         "account": "first",
+        "client": "anyone",
         "model": "qwen3-coder-plus",
         "usage": USAGE,
         "finish_reason": "stop",

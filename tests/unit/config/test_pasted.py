@@ -518,7 +518,7 @@ def test_a_resource_url_that_is_none_is_passed_over_and_told(value: str) -> None
 def test_client_keys_are_read_as_they_were_meant(value: str, told: str, name: str) -> None:
     settings = read(**{name: value})
     assert settings.problems == ()
-    assert settings.client_keys == ("client-key-1", "client-key-2")
+    assert [client.key for client in settings.client_keys] == ["client-key-1", "client-key-2"]
     assert told in said(settings)
     assert told or not settings.notices
 
@@ -533,7 +533,7 @@ def test_client_keys_are_read_as_they_were_meant(value: str, told: str, name: st
         "[]",
         '[""]',
         "{}",
-        '{"key": "client-key-1"}',
+        '{"label": "client-key-1"}',
         "[1]",
         "[a",
         BOM,

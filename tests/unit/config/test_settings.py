@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from qwen_worker.config.client_keys import ClientKey
 from qwen_worker.config.settings import REMOVED, Settings
 
 LOGIN = {
@@ -128,7 +129,7 @@ def test_other_bad_values_are_named_and_the_default_is_used(variable: str, value
 
 @pytest.mark.parametrize("name", ["CLIENT_KEYS", "OPENAI_API_KEY"])
 def test_client_keys_are_separated_by_commas(name: str) -> None:
-    assert read(**{name: " one, two ,,three"}).client_keys == ("one", "two", "three")
+    assert read(**{name: " one, two ,,three"}).client_keys == tuple(map(ClientKey, ("one", "two", "three")))
 
 
 @pytest.mark.parametrize("name", REMOVED)

@@ -41,6 +41,15 @@ function miniflareOptions(setup, log) {
   const kv = setup.faultyKv
     ? { wrappedBindings: { [kvBinding]: { scriptName: "binding" } } }
     : { kvNamespaces: { [kvBinding]: "namespace" } };
+  const database = {
+    real: { d1Databases: { [setup.databaseBinding]: "usage" } },
+    faulty: { wrappedBindings: { [setup.databaseBinding]: { scriptName: "database-binding" } } },
+    missing: {},
+  }[setup.database];
+  const wrapped = {
+    ...kv.wrappedBindings,
+    ...database.wrappedBindings,
+  };
   const main = {
     name: "main",
     compatibilityDate: setup.compatibilityDate,
@@ -49,6 +58,11 @@ function miniflareOptions(setup, log) {
     modulesRoot: "/",
     bindings: setup.variables,
     ...kv,
+    ...database,
+    wrappedBindings: wrapped,
+    ratelimits: Object.fromEntries(
+      Object.entries(setup.rateLimits).map(([name, limit]) => [name, { simple: { limit, period: 60 } }]),
+    ),
     ...socket(setup.port),
   };
   const binding = {
@@ -63,14 +77,32 @@ function miniflareOptions(setup, log) {
     kvNamespaces: { STORE: "namespace" },
     ...socket(0),
   };
+  const databaseBinding = {
+    name: "database-binding",
+    ...scriptModule("database_binding.mjs"),
+    serviceBindings: { DATABASE: { name: "database", entrypoint: "FaultyDatabase" } },
+  };
+  const databaseControl = {
+    name: "database",
+    compatibilityDate: setup.compatibilityDate,
+    ...scriptModule("faulty_database.mjs"),
+    d1Databases: { STORE: "usage" },
+    ...socket(0),
+  };
   return {
     host: "127.0.0.1",
     port: 0,
     cf: false,
     log,
     handleRuntimeStdio: relayLines,
-    ...(setup.state === null ? {} : { kvPersist: setup.state }),
-    workers: [main, control, ...(setup.faultyKv ? [binding] : [])],
+    ...(setup.state === null ? {} : { kvPersist: setup.state, d1Persist: setup.state }),
+    workers: [
+      main,
+      control,
+      databaseControl,
+      ...(setup.faultyKv ? [binding] : []),
+      ...(setup.database === "faulty" ? [databaseBinding] : []),
+    ],
   };
 }
 
@@ -82,6 +114,7 @@ const miniflare = new Miniflare(miniflareOptions(setup, new Log(LogLevel.NONE)))
 await miniflare.ready;
 const url = await miniflare.unsafeGetDirectURL("main");
 const control = await miniflare.unsafeGetDirectURL("control");
-say({ ready: { url: url.origin, controlUrl: control.origin, pid: workerdPid } });
+const database = await miniflare.unsafeGetDirectURL("database");
+say({ ready: { url: url.origin, controlUrl: control.origin, databaseUrl: database.origin, pid: workerdPid } });
 await once(input, "close");
 await miniflare.dispose();

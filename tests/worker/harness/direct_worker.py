@@ -87,7 +87,9 @@ class DirectWorker:
     """A running Worker.
 
     `base_url` is its origin, `pid` the id of its workerd process, `log` what it prints. Its KV namespace
-    starts empty, unless it persists in the folder `state`; with `faulty_kv` it can be made to misbehave.
+    and its D1 database start empty, unless they persist in the folder `state`; with `faulty_kv` and a faulty
+    `database` they can be made to misbehave. `rate_limits`: bindings by name, each with its requests a
+    minute.
     Raises NotReady when it does not start. Use `direct_worker` or a fixture, which stop it.
     """
 
@@ -98,6 +100,8 @@ class DirectWorker:
         modules: Sequence[Module] | None = None,
         state: Path | None = None,
         faulty_kv: bool = False,
+        database: Literal["real", "faulty", "missing"] = "real",
+        rate_limits: Mapping[str, int] | None = None,
         port: int = 0,
     ) -> None:
         self.log = LogBook()
@@ -121,6 +125,9 @@ class DirectWorker:
                     "variables": config["vars"],
                     "kvBinding": config["kv_namespaces"][0]["binding"],
                     "faultyKv": faulty_kv,
+                    "database": database,
+                    "rateLimits": dict(rate_limits or {}),
+                    "databaseBinding": config["d1_databases"][0]["binding"],
                     "state": None if state is None else str(state),
                     "port": port,
                 }
@@ -128,6 +135,7 @@ class DirectWorker:
             self.base_url: str = ready["url"]
             self.pid: int = ready["pid"]
             self._control_url: str = ready["controlUrl"]
+            self._database_url: str = ready["databaseUrl"]
         except BaseException:
             self.stop()
             raise
@@ -168,6 +176,20 @@ class DirectWorker:
         operations: list[KvOperation] = self._command("operations")
         return operations
 
+    def query(self, sql: str) -> list[dict[str, Any]]:
+        """The rows of a query in the database behind the Worker's binding, faults aside."""
+        rows: list[dict[str, Any]] = self._command("query", to=self._database_url, sql=sql)
+        return rows
+
+    def set_database_faults(self, *, error: str | None = None, delay_ms: int = 0) -> None:
+        """Makes the database fail with this message, or slow, from now on. Needs the database "faulty"."""
+        self._command("faults", to=self._database_url, error=error, delayMs=delay_ms)
+
+    def database_calls(self) -> list[str]:
+        """The statements that the Worker has asked for since the last `set_database_faults`."""
+        calls: list[str] = self._command("calls", to=self._database_url)
+        return calls
+
     def stop(self) -> None:
         """Ends the Worker and every process it started."""
         self._group.stop()
@@ -183,9 +205,9 @@ class DirectWorker:
             raise NotReady(f"the Worker did not start; it printed:\n{self.log.text()}")
         return ready
 
-    def _command(self, command: str, **parameters: Any) -> Any:
+    def _command(self, command: str, *, to: str | None = None, **parameters: Any) -> Any:
         message = {"command": command, "parameters": parameters}
-        response = httpx.post(self._control_url, json=message, timeout=10.0, trust_env=False)
+        response = httpx.post(to or self._control_url, json=message, timeout=10.0, trust_env=False)
         if response.status_code != 200:
             raise RuntimeError(f"{command} failed: {response.status_code} {response.text}; {self.log.text()}")
         return response.json()

@@ -9,13 +9,7 @@ from typing import Any
 from qwen_worker.api.messages.bridge_content import BILLING_HEADER
 from qwen_worker.api.messages.bridge_tools import is_client_tool
 from qwen_worker.api.messages.image_size import image_size
-from qwen_worker.api.messages.tokens import ROUGH, estimate_tokens
-
-MESSAGE_TOKENS = 5
-"""What the template puts around a message: `<|im_start|>user`, a line end, `<|im_end|>`, a line end."""
-
-TOOLS_TOKENS = 100
-"""What the template says about tools before the first one."""
+from qwen_worker.tokens import MESSAGE_TOKENS, ROUGH, TOOLS_TOKENS, estimate_tokens
 
 _PIXELS_PER_TOKEN = 32 * 32
 _FEWEST_IMAGE_TOKENS = 4

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.api.messages.count_tokens import MESSAGE_TOKENS, TOOLS_TOKENS, estimate_input_tokens
+from qwen_worker.api.messages.count_tokens import estimate_input_tokens
 from qwen_worker.api.messages.image_size import image_size
+from qwen_worker.tokens import MESSAGE_TOKENS, TOOLS_TOKENS
 from tests.unit.api.messages.bodies import TOOL
-from tests.unit.api.messages.test_tokens import CHINESE, CODE, ENGLISH
 from tests.unit.api.messages.vocabulary import token_count
+from tests.unit.test_tokens import CHINESE, CODE, ENGLISH
 
 
 def count(*blocks: dict[str, Any], **fields: Any) -> int:

@@ -10,10 +10,11 @@ import pytest
 
 from qwen_worker.api.chat.request import parse_chat_request
 from qwen_worker.api.messages.bridge import chat_body
-from qwen_worker.api.messages.count_tokens import TOOLS_TOKENS, early_input_tokens, estimate_input_tokens
+from qwen_worker.api.messages.count_tokens import early_input_tokens, estimate_input_tokens
 from qwen_worker.api.messages.native import native_body
 from qwen_worker.api.messages.request import parse_messages_request
 from qwen_worker.api.messages.thinking import ModelFacts
+from qwen_worker.tokens import TOOLS_TOKENS
 from tests.support.recorded import RECORDED
 from tests.unit.api.messages.vocabulary import token_count
 

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qwen_worker.api.messages import tokens
-from qwen_worker.api.messages.tokens import estimate_tokens
+from qwen_worker import tokens
+from qwen_worker.tokens import estimate_tokens
 from tests.unit.api.messages.vocabulary import token_count
 
-ROOT = Path(__file__).resolve().parents[4]
+ROOT = Path(__file__).resolve().parents[2]
 
 ENGLISH = """
 The harbour was quiet that morning, and the old ferry lay at the pier as if it had never been meant to move.

@@ -1,0 +1,142 @@
+"""Counts one request: when Qwen begins to answer, and at the end, unless the client has gone away before.
+
+A client that goes away takes its request with it, so what must be counted then is counted at the beginning.
+Nothing here waits.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from qwen_worker.config.client_keys import ClientKey
+from qwen_worker.errors import ProxyError
+from qwen_worker.log import Log
+from qwen_worker.platform.ports import Runtime
+from qwen_worker.usage.counters import OTHER, Row, billed_changes, utc_day, utc_hour
+from qwen_worker.usage.ledger import Ledger
+from qwen_worker.usage.tokens_told import tokens_told
+
+if TYPE_CHECKING:
+    from qwen_worker.usage.estimates import RequestSample
+
+_LONGEST_MODEL = 80
+
+
+class Meter:
+    """One request of a client to one API."""
+
+    __slots__ = (
+        "_api",
+        "_began_ms",
+        "_client",
+        "_ledger",
+        "_lent",
+        "_log",
+        "_model",
+        "_row",
+        "_runtime",
+        "_sample",
+        "inputs",
+        "is_stream",
+    )
+
+    def __init__(self, ledger: Ledger, client: ClientKey, api: str, runtime: Runtime, log: Log) -> None:
+        self._ledger = ledger
+        self._client = client
+        self._api = api
+        self._runtime = runtime
+        self._log = log
+        self._began_ms = runtime.clock.now_ms()
+        self._model = ""
+        self._row: Row | None = None
+        self._sample: RequestSample | None = None
+        self._lent = 0
+        self.is_stream = False
+        self.inputs = 0
+        """How many texts are to be embedded."""
+
+    def asked(self, model: str, *, is_known: bool, is_stream: bool) -> None:
+        """What the request asks for. A model that is neither configured (`is_known`) nor has ever answered
+        is not told from others.
+        """
+        self._model = model if is_known or model in self._ledger.models else OTHER
+        self.is_stream = is_stream
+
+    def answered(self, account: str, model: str, body: bytes) -> None:
+        """An account has begun to answer this body; the first one counts if several answer parts of it."""
+        if self._row is not None:
+            return
+        waited_ms = self._runtime.clock.now_ms() - self._began_ms
+        model = model[:_LONGEST_MODEL]
+        row = self._row = self._new_row(account, model if self._ledger.knows_model(model) else OTHER)
+        self._add(row, requests=1, streams=int(self.is_stream), inputs=self.inputs, first_byte_ms=waited_ms)
+        if self.is_stream or self._client.tokens_per_day is not None:
+            from qwen_worker.usage.estimates import estimated_input, sample_of
+
+            self._sample = sample_of(body)
+            if self._client.tokens_per_day is not None:
+                # Or whoever always hangs up would never reach a limit.
+                self._lent = estimated_input(self._sample)
+                self._add(row, estimated_input_tokens=self._lent)
+
+    def ended(
+        self, error: ProxyError | None, usage: dict[str, Any] | None, kept: bytes, size_bytes: int
+    ) -> None:
+        """The answer, of `size_bytes`, has ended. `kept` is its end; needed if the host tells no usage."""
+        row = self._row
+        if row is None:
+            if error is not None:
+                self.failed(error)
+            return
+        told = tokens_told(usage)
+        changes = {
+            "completed" if error is None else f"{_class_of(error)}_errors": 1,
+            "duration_ms": self._runtime.clock.now_ms() - self._began_ms,
+            "input_tokens": told.input or 0,
+            "cached_tokens": told.cached,
+            "output_tokens": told.output or 0,
+            "reasoning_tokens": told.reasoning,
+        }
+        if told.input is None or told.output is None or self._lent:
+            from qwen_worker.usage.estimates import estimated_input, estimated_output
+
+            if told.input is not None:
+                changes["estimated_input_tokens"] = -self._lent
+            elif self._sample is not None and not self._lent:
+                changes["estimated_input_tokens"] = estimated_input(self._sample)
+            if told.output is None:
+                changes["estimated_output_tokens"] = estimated_output(kept, size_bytes)
+        self._add(row, **changes)
+
+    def failed(self, error: ProxyError) -> None:
+        """The request has been answered with an error."""
+        row, changes = self._row, {f"{_class_of(error)}_errors": 1}
+        if row is None:
+            row = self._row = self._new_row(error.account or "", self._model[:_LONGEST_MODEL])
+            changes["requests"] = 1
+            changes["streams"] = int(self.is_stream)
+        self._add(row, **changes, duration_ms=self._runtime.clock.now_ms() - self._began_ms)
+
+    def _new_row(self, account: str, model: str) -> Row:
+        began_ms = self._began_ms
+        return Row(utc_day(began_ms), self._client.label, utc_hour(began_ms), model, account, self._api)
+
+    def _add(self, row: Row, **changes: int) -> None:
+        runtime = self._runtime
+        if self._client.tokens_per_day is not None:
+            budget = self._ledger.budget(row.client, runtime.clock.now_ms())
+            if budget.day == row.day:
+                budget.unwritten += billed_changes(changes)
+        if runtime.database is not None:
+            self._ledger.counters.add(row, changes)
+            if not self._ledger.job.is_held(runtime.clock.now_ms()):
+                from qwen_worker.usage.writer import write_soon
+
+                write_soon(self._ledger, runtime, self._log)
+
+
+def _class_of(error: ProxyError) -> str:
+    """Whose fault it is, for a sum of errors of one kind."""
+    if error.status == 429:
+        return "limit"
+    if error.status < 500:
+        return "client"
+    return "upstream" if error.status in (502, 504) else "gateway"
