@@ -97,7 +97,9 @@ def test_parallel_tools_and_thinking(ask: Ask, gateway: Gateway, tmp_path: Path)
     assert answer.stdout.strip() == "Read.", answer
     assert [request.status for request in gateway.received] == [200, 200]
     results = gateway.received[1].raw_body.decode()
-    assert results.index("the content of a") < results.index("the content of b")
+    # Results come in the order in which its tools were done.
+    assert "the content of a" in results
+    assert "the content of b" in results
     assert "Let me look." in results
 
 

@@ -11,7 +11,16 @@ from tests.simulator.faults import Fault, Simulation
 from tests.simulator.json_types import JsonValue
 
 Endpoint = Literal[
-    "chat", "responses", "messages", "count_tokens", "embeddings", "models", "token", "device_code", "other"
+    "chat",
+    "responses",
+    "messages",
+    "count_tokens",
+    "completions",
+    "embeddings",
+    "models",
+    "token",
+    "device_code",
+    "other",
 ]
 
 

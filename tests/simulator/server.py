@@ -18,6 +18,7 @@ from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import Endpoint, FaultQueue
 from tests.simulator.json_types import JsonValue, as_object
+from tests.simulator.legacy_endpoint import LegacyEndpoint
 from tests.simulator.messages_endpoint import MessagesEndpoint
 from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
@@ -27,7 +28,7 @@ from tests.simulator.responses_endpoint import ResponsesEndpoint
 
 _LARGEST_BODY: Final = 256 * 1024 * 1024
 _BACKLOG: Final = 1024
-_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens", "embeddings")
+_API_ENDPOINTS: Final = ("chat", "responses", "messages", "count_tokens", "embeddings", "completions")
 _OAUTH_ENDPOINTS: Final = ("token", "device_code")
 
 
@@ -49,6 +50,7 @@ class QwenSimulator:
         self._models = ModelsEndpoint(self.config, self.faults)
         self._responses = ResponsesEndpoint(self.config, self.oauth, self.faults)
         self._messages = MessagesEndpoint(self.config, self.oauth, self.faults)
+        self._legacy = LegacyEndpoint(self.config)
         self._oauth = OAuthEndpoint(self.oauth, self.faults)
         self._runner: web.AppRunner | None = None
         self._answering: set[asyncio.Task[object]] = set()
@@ -169,6 +171,8 @@ class QwenSimulator:
             return await self._chat.answer(exchange, body)
         if endpoint == "embeddings":
             return await self._embeddings.answer(exchange, body)
+        if endpoint == "completions":
+            return await self._legacy.answer(exchange, body)
         if endpoint == "models":
             return await self._models.answer(exchange)
         if endpoint == "responses":
@@ -184,6 +188,8 @@ def _endpoint(request: web.Request) -> Endpoint:
     path = request.path
     if path.endswith("/chat/completions") and request.method == "POST":
         return "chat"
+    if path.endswith("/completions") and request.method == "POST":
+        return "completions"
     if path.endswith("/models") and request.method == "GET":
         return "models"
     if path.endswith("/embeddings") and request.method == "POST":

@@ -8,9 +8,11 @@ import openai
 import pytest
 from openai import OpenAI
 
+from tests.simulator.config import DEFAULT_API_KEY
+from tests.simulator.legacy_endpoint import MODEL as NATIVE_MODEL
 from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
-from tests.worker.conftest import CLIENT_KEY
+from tests.worker.conftest import CLIENT_KEY, StartWorker
 from tests.worker.harness.node_client import run_node
 from tests.worker.harness.runtime import Worker
 
@@ -68,7 +70,7 @@ def test_streams(openai_client: OpenAI) -> None:
             prompt="def add(a, b):",
             stream=True,
             stream_options={"include_usage": True},
-            extra_body=simulate(text=WORDS, chunk_delay_ms=30),
+            extra_body=simulate(text=WORDS, chunk_delay_ms=200),
         )
     )
 
@@ -167,3 +169,22 @@ def test_a_stop_word_stops_qwen(worker: Worker, simulator: QwenSimulator) -> Non
 
     received = simulator.recorder.wait_for("completion-stops", disconnected)
     assert received.events_sent < 100
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_host_that_has_completions_is_asked_for_them(
+    start_worker: StartWorker, simulator: QwenSimulator, stream: bool
+) -> None:
+    account = {"api_key": DEFAULT_API_KEY, "base_url": f"{simulator.url}/beijing/v1", "completions": "native"}
+    worker = start_worker({"QWEN_API_KEY": json.dumps(account)}, credentials=False)
+
+    with OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client:
+        answer: Any = client.completions.create(
+            model=NATIVE_MODEL, prompt="a(", suffix=")", stream=stream, extra_body=simulate(text=WORDS)
+        )
+        parts = list(answer) if stream else [answer]
+
+    assert "".join(choice.text for part in parts for choice in part.choices) == TEXT
+    received = simulator.recorder.requests("completions")[-1]
+    assert isinstance(received.body, dict)
+    assert received.body["prompt"] == "<|fim_prefix|>a(<|fim_suffix|>)<|fim_middle|>"

@@ -10,7 +10,7 @@ import pytest
 
 from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
-from tests.worker.conftest import CLIENT_KEY, oauth_variables
+from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.runtime import Runtime, selected_runtime
 
@@ -108,7 +108,8 @@ def test_what_is_no_answer_has_its_own_status(
     assert code_of(ask(worker, simulate)) == expected
 
 
-def test_an_answer_of_more_than_ten_megabytes_goes_through(worker: DirectWorker) -> None:
+def test_an_answer_of_more_than_ten_megabytes_goes_through(start_direct_worker: StartDirectWorker) -> None:
+    worker = start_direct_worker()
     long = COMPLETION.replace("ä", "ä" * 6_000_000)
 
     response = ask(worker, answered(long))

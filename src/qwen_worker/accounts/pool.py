@@ -50,7 +50,7 @@ class Account:
 
     def access(self, model: str) -> AccountAccess:
         """What a call to this account needs; `model` is the model's name at its host."""
-        ways = Ways(self.settings.responses, self.settings.messages)
+        ways = Ways(self.settings.responses, self.settings.messages, self.settings.completions)
         return AccountAccess(self.settings.label, self.source, model, ways)
 
     def serves(self, asked: str, resolved: str) -> bool:

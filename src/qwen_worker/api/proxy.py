@@ -123,6 +123,7 @@ class Journey:
         headers = {**self.headers(opened), "content-type": "application/json"}
         if answer.rest is not None:
             if prepared.translator is not None:
+                opened.answer.end_timeout()
                 opened.answer.cancel()
                 raise UpstreamUnavailable("Qwen's answer is larger than this gateway translates.")
             completion = await self._pass_on(opened, answer.rest, headers)

@@ -34,6 +34,8 @@ class AccountSettings(NamedTuple):
     """How it is asked for Responses: through chat completions, or the host's own API."""
     messages: Way | None = None
     """How it is asked for Messages; None: natively where the host is known to speak it."""
+    completions: Way | None = None
+    """How it is asked for legacy completions; None: natively where the host is known to have them."""
     is_main_login: bool = True
     """Whether it is the first login of QWEN_CLI_AUTH, or the one in KV."""
 

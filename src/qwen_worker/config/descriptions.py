@@ -114,6 +114,7 @@ class _Reader:
             base_url,
             responses=self._way(variable, item, members, "responses") or "bridged",
             messages=self._way(variable, item, members, "messages"),
+            completions=self._way(variable, item, members, "completions"),
         )
         if kind == "oauth":
             login = oauth_token_from(value)

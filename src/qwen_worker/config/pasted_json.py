@@ -35,7 +35,7 @@ _NAMES = {
     "baseUrl": "base_url",
     "baseURL": "base_url",
 }
-_BESIDE_THE_SECRET = ("label", "base_url", "models", "priority", "responses", "messages")
+_BESIDE_THE_SECRET = ("label", "base_url", "models", "priority", "responses", "messages", "completions")
 _DEEPEST = 3
 
 

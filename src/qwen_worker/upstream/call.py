@@ -23,6 +23,8 @@ class Ways(NamedTuple):
     """Qwen's own Responses API ignores many fields without an error (apis-on-the-wire 1.1)."""
     messages: Way | None = None
     """None: natively where the host is known to speak it."""
+    completions: Way | None = None
+    """None: natively where the host is known to have them."""
 
 
 class Target(NamedTuple):

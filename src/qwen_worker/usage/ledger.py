@@ -4,7 +4,6 @@ from qwen_worker.credentials.lease import Lease
 from qwen_worker.usage.budget import Budget
 from qwen_worker.usage.counters import Counters, utc_day
 
-
 MOST_MODELS = 200
 """So many models are told apart. A host may take any name for a model, and a client may invent many."""
 

@@ -28,6 +28,7 @@ KEYS = {"one": '"key-a"', "two": '["key-a", "key-b"]'}
     [
         ("/v1/chat/completions", {"messages": MESSAGES}),
         ("/v1/chat/completions", {"messages": MESSAGES, "n": 2}),
+        ("/v1/completions", {"prompt": WORDS}),
         ("/v1/responses", {"input": WORDS}),
         ("/v1/messages", {"messages": MESSAGES, "max_tokens": 9}),
     ],

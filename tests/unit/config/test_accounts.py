@@ -142,16 +142,16 @@ def test_a_priority_that_cannot_be_used_gives_way_to_the_default(priority: Any) 
     assert reading.problems == [("QWEN_API_KEY (priority)", False)]
 
 
-@pytest.mark.parametrize("api", ["responses", "messages"])
+@pytest.mark.parametrize("api", ["responses", "messages", "completions"])
 def test_how_a_host_is_asked(api: str) -> None:
     default = Reading(QWEN_API_KEY="key-1").accounts[0]
-    assert (default.responses, default.messages) == ("bridged", None)
+    assert (default.responses, default.messages, default.completions) == ("bridged", None, None)
     for way in ("native", "bridged"):
         [account] = Reading(QWEN_API_KEY=text({"api_key": "key-1", api: way})).accounts
         assert getattr(account, api) == way
 
 
-@pytest.mark.parametrize("api", ["responses", "messages"])
+@pytest.mark.parametrize("api", ["responses", "messages", "completions"])
 @pytest.mark.parametrize("way", ["Native", "", True, 1, ["native"], {}])
 def test_an_unknown_way_to_ask_leaves_the_default_and_is_named(api: str, way: Any) -> None:
     reading = Reading(QWEN_API_KEY=text({"api_key": "key-1", api: way}))

@@ -40,7 +40,9 @@ async def create_completion(context: Context) -> None:
         _Prompt(request, prompt, context, stream=request.stream and is_single) for prompt in request.prompts
     ]
     if is_single:
-        await proxy(prompts[0].call(), context)
+        calls = [prompts[0].call()]
+        del request, prompts  # nobody keeps the request while a stream lasts
+        await proxy(calls.pop(), context)
     else:
         await _answer_all(request, prompts, context)
 
@@ -70,7 +72,7 @@ class _Prompt:
 
     def prepare(self, target: Target) -> Prepared:
         """The prompt as one host takes it. Raises InvalidRequest."""
-        if not self._request.echo and has_completions(target):
+        if has_completions(target, echo=self._request.echo):
             body = _native_body(self._request, self._prompt, self._gap, target, stream=self._stream)
             return Prepared(f"{target.base_url}{PATH}", body, self._dialect)
         chat = chat_body(self._request, self._gap, target, stream=self._stream)
@@ -79,9 +81,14 @@ class _Prompt:
         return Prepared(url, body, self._dialect, translator)
 
 
-def has_completions(target: Target) -> bool:
-    """Whether a host has completions for the model."""
-    return urlsplit(target.base_url).hostname == HOST and _has_completions(target.model) is not None
+def has_completions(target: Target, *, echo: bool) -> bool:
+    """Whether a host is asked for a completion itself: as its account says, or where it is known to answer
+    for the model, without an echo.
+    """
+    if target.ways.completions is not None:
+        return target.ways.completions == "native"
+    is_known = urlsplit(target.base_url).hostname == HOST and _has_completions(target.model) is not None
+    return is_known and not echo
 
 
 def _native_body(

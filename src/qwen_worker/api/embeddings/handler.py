@@ -2,7 +2,6 @@
 
 from contextlib import suppress
 from functools import partial
-from zlib import crc32
 
 from qwen_worker.api.body import read_body
 from qwen_worker.api.context import Context
@@ -49,10 +48,10 @@ async def create_embeddings(context: Context) -> None:
 
 
 def _call(request: EmbeddingsRequest, batch: range) -> Call:
-    """One request to a host. Batches are spread over the accounts: there is no prompt to be cached."""
-    place = 0 if request.inputs is None else request.inputs.start(batch.start)
-    affinity_key = crc32(request.body.raw[place : place + 1024], place)
-    return Call(request.model, False, affinity_key, DIALECT, partial(_prepare, request, batch), api=API)
+    """One request to a host. The batches have one key, so that they are a burst, which is spread over the
+    accounts, and do not push conversations out of the memory.
+    """
+    return Call(request.model, False, request.key, DIALECT, partial(_prepare, request, batch), api=API)
 
 
 def _prepare(request: EmbeddingsRequest, batch: range, target: Target) -> Prepared:

@@ -1,6 +1,7 @@
 """The body of POST /v1/embeddings, and how it is cut into what a host takes at once."""
 
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from qwen_worker.api.chat.request import named_model, scan_request
 from qwen_worker.errors import InvalidRequest
@@ -29,6 +30,12 @@ class EmbeddingsRequest(NamedTuple):
     """How many texts there are."""
     is_base64: bool
     """Whether the vectors shall be little-endian float32 in base64, as OpenAI's SDKs ask by default."""
+
+    @property
+    def key(self) -> int:
+        """A number that tells this request from others, most likely."""
+        place = self.body.members["input"].value_start
+        return crc32(self.body.raw[place : place + 1024])
 
     @property
     def batches(self) -> list[range]:

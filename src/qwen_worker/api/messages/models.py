@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 DEFAULT_LIMIT = 20
 MOST_LIMIT = 1000
 
+_YEAR_2100 = 4_102_444_800
+"""Hosts tell the time of a model: some in milliseconds, and it may be anything."""
+
 
 def page(listed: "Sequence[Model]", query: str) -> dict[str, Any]:
     """`{"data": [...], "has_more", "first_id", "last_id"}`.
@@ -43,12 +46,13 @@ def page(listed: "Sequence[Model]", query: str) -> dict[str, Any]:
 
 
 def model_info(model: "Model") -> dict[str, Any]:
-    """One model. `created_at` is the time of `created`."""
+    """One model. `created_at` is the time of `created`; that of the epoch is not known, as at Anthropic's."""
+    created = model["created"] if 0 <= model["created"] < _YEAR_2100 else 0
     return {
         "type": "model",
         "id": model["id"],
         "display_name": model["id"],
-        "created_at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(model["created"])),
+        "created_at": strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(created)),
     }
 
 

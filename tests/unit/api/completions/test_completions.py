@@ -356,6 +356,19 @@ async def test_elsewhere_it_is_a_chat(variables: dict[str, str], fields: dict[st
     assert world.url.endswith("/chat/completions")
 
 
+@virtual
+async def test_an_account_says_how_it_is_asked() -> None:
+    own = '{"api_key": "a", "base_url": "https://mine.example/v1", "completions": "native"}'
+    world = World(ScriptedResponse(200, NATIVE), {"QWEN_API_KEY": own})
+    await world.answer(model="codestral", prompt="x", echo=True)
+    assert world.url == "https://mine.example/v1/completions"
+
+    bridged = '{"api_key": "a", "completions": "bridged"}'
+    world = World(completion("x"), {**BEIJING, "QWEN_API_KEY": bridged})
+    await world.answer(model=TURBO, prompt="x")
+    assert world.url.endswith("/chat/completions")
+
+
 # --- what is refused
 
 

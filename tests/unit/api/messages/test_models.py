@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from qwen_worker.api.messages.models import model_info
 from tests.unit.test_app import Setup, parsed
 
 CLIENT = {"anthropic-version": "2023-06-01"}
@@ -42,6 +43,12 @@ async def test_one_model() -> None:
     created_at = "2023-11-14T22:13:20Z"
     expected = {"type": "model", "id": "b", "display_name": "b", "created_at": created_at}
     assert await ask("/v1/models/b") == expected
+
+
+@pytest.mark.parametrize("created", [-1, 1_700_000_000_000, 10**30])
+def test_time_that_is_none(created: int) -> None:
+    model: Any = {"id": "a", "object": "model", "created": created, "owned_by": "x"}
+    assert model_info(model)["created_at"] == "1970-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "-1", "two", "9" * 5000, "\u0663"])
