@@ -1,9 +1,11 @@
 """What of a request is counted, through the whole gateway."""
 
+import json
 from typing import Any
 
 import pytest
 
+from qwen_worker.usage.ledger import MOST_MODELS
 from tests.support.clock import virtual
 from tests.support.database import SqliteDatabase
 from tests.support.ports import ScriptedResponse
@@ -153,3 +155,40 @@ async def test_no_secret_and_no_text_is_stored_or_logged() -> None:
     for text in ("secret-key", "private", "an answer", "upstream-key-1"):
         assert text not in stored + gateway.logs.text
     assert {line["client"] for line in gateway.logs.events("completion ended")} >= {"alice"}
+
+
+@virtual
+async def test_embeddings_that_need_several_requests_count_once_with_all_their_inputs() -> None:
+    def answer(request: Any) -> ScriptedResponse:
+        texts = json.loads(request.body)["input"]
+        data = [{"object": "embedding", "index": n, "embedding": [0.5]} for n in range(len(texts))]
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        return ScriptedResponse(200, {"object": "list", "data": data, "model": "m", "usage": usage})
+
+    database = SqliteDatabase()
+    gateway = UsageGateway(answer, database=database, CLIENT_KEYS="alice=key-1")
+    body = {"model": "text-embedding-v4", "input": ["a text"] * 25}
+    response = await gateway.ask("key-1", "POST", "/v1/embeddings", body=body)
+    assert response.status == 200
+    await gateway.background.finished()
+    [row] = database.query("SELECT api, requests, completed, inputs, input_tokens, output_tokens FROM usage")
+    assert tuple(row.values()) == ("embeddings", 1, 1, 25, 25, 0)
+
+
+@virtual
+async def test_a_host_that_takes_any_name_does_not_fill_the_table() -> None:
+    database = SqliteDatabase()
+    gateway = UsageGateway(database=database, CLIENT_KEYS="alice=key-1")
+    for number in range(MOST_MODELS + 20):
+        await gateway.chat("key-1", f"made-up-{number}")
+    await gateway.background.finished()
+    assert database.total("requests", "model = '(other)'") == 20
+    assert len(database.query("SELECT * FROM usage")) == MOST_MODELS + 1
+
+
+@virtual
+async def test_a_refusal_is_logged_with_the_label() -> None:
+    gateway = UsageGateway(database=None, CLIENT_KEYS="alice=key-1")
+    await gateway.chat("key-1", messages=[])
+    await gateway.chat("wrong")
+    assert [line["client"] for line in gateway.logs.events("request failed")] == ["alice", None]
