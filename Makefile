@@ -40,7 +40,7 @@ lint: setup ## check style, types and imports
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	PYTHONPATH=src .venv/bin/lint-imports --no-cache --no-logo
-	.venv/bin/vermin --quiet --violations --no-tips -vvv --target=3.11- --exclude 'asyncio.Task(eager_start)' src
+	.venv/bin/vermin --quiet --violations --no-tips -vvv --target=3.11- --exclude 'asyncio.Task(eager_start)' --exclude asyncio.Task.get_context src
 
 fmt: setup ## format the Python files
 	$(RUN) -m ruff check --fix-only .
