@@ -91,6 +91,7 @@ class Pusher:
         "_is_over",
         "_let_on",
         "_outlet",
+        "_passed",
         "_stop",
         "_target",
         "_tokens",
@@ -107,6 +108,8 @@ class Pusher:
         self._chunks: Any = js.Array.new()
         self._tokens: Any = js.Array.new()
         self._let_on: Any = None
+        self._passed = 0
+        """How many chunks have come since tokens were replaced."""
         self._stop: Callable[[], object] = bool
 
     def begin(self, head: bytes) -> None:
@@ -184,29 +187,33 @@ class Pusher:
             self._tokens.push.apply(self._tokens, js.Object.values(last))
             self._tokens.length = 1
         self._tokens.length = TOKENS
+        self._passed = 0
         return was_waiting
 
     def look(self) -> None:
         """Called by the runtime's timer."""
-        self._take()
+        has_come = self._take()
         if self._failure is not None or self._is_over():
             self._stop()
-        elif self._outlet.is_cancelled:
+        elif not has_come and self._outlet.is_cancelled:
             self._failure = StreamBroken()
             self._stop()
-        elif self._outlet.room_bytes > 0 and self._replace_tokens():
+        elif self._passed >= TOKENS // 2 and self._outlet.room_bytes > 0 and self._replace_tokens():
             setTimeout(_timer_proxy, SOON_MS, id(self))
 
-    def _take(self) -> None:
-        """Sends what has gathered. Keeps an exception for the code that waits."""
+    def _take(self) -> bool:
+        """Sends what has gathered; whether there was anything. Keeps an exception for the code that waits."""
         if not self._chunks.length or self._failure is not None or self._is_over():
-            return
-        data = b"".join(self._chunks.splice(0).to_py())
+            return False
+        chunks = self._chunks.splice(0).to_py()
+        self._passed += len(chunks)
+        data = b"".join(chunks)
         self._target.heard += len(data)
         try:
             self._outlet.send(self._feed(data))
         except Exception as failure:
             self._failure = failure
+        return True
 
 
 def _on_timer(key: int) -> None:
