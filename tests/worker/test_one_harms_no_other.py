@@ -26,7 +26,7 @@ class Gateway:
 
     def ask(self, simulate: Any = None, *, stream: bool = False) -> httpx.Response:
         self._count += 1
-        self.key = f"harm {id(self)} {self._count}"
+        self.key = f"harm {self.worker.base_url} {self._count}"
         fault = simulate if isinstance(simulate, dict) else {"name": simulate} if simulate else {}
         body = {
             "messages": [{"role": "user", "content": f"Question {self._count}"}],

@@ -105,6 +105,7 @@ class Meter:
             if told.output is None:
                 changes["estimated_output_tokens"] = estimated_output(kept, size_bytes)
         self._add(row, **changes)
+        self._write_soon()
 
     def failed(self, error: ProxyError) -> None:
         """The request has been answered with an error."""
@@ -114,6 +115,7 @@ class Meter:
             changes["requests"] = 1
             changes["streams"] = int(self.is_stream)
         self._add(row, **changes, duration_ms=self._runtime.clock.now_ms() - self._began_ms)
+        self._write_soon()
 
     def _new_row(self, account: str, model: str) -> Row:
         began_ms = self._began_ms
@@ -127,10 +129,16 @@ class Meter:
                 budget.unwritten += billed_changes(changes)
         if runtime.database is not None:
             self._ledger.counters.add(row, changes)
-            if not self._ledger.job.is_held(runtime.clock.now_ms()):
-                from qwen_worker.usage.writer import write_soon
 
-                write_soon(self._ledger, runtime, self._log)
+    def _write_soon(self) -> None:
+        """Has the counts written. Not while a stream lasts: work in the background keeps the request going,
+        and Qwen generating, when the client has gone away.
+        """
+        runtime = self._runtime
+        if runtime.database is not None and not self._ledger.job.is_held(runtime.clock.now_ms()):
+            from qwen_worker.usage.writer import write_soon
+
+            write_soon(self._ledger, runtime, self._log)
 
 
 def _class_of(error: ProxyError) -> str:
