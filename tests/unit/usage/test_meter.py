@@ -1,5 +1,6 @@
 """What of a request is counted, through the whole gateway."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -34,6 +35,7 @@ async def counted(answer: Any, path: str = "/v1/chat/completions", **body: Any) 
     )
     request = {"model": "qwen3-max", "messages": [{"role": "user", "content": "Say hello."}], **body}
     await gateway.ask("key-1", "POST", path, body=request)
+    await asyncio.sleep(1)  # a stream is counted behind its end
     await gateway.background.finished()
     assert gateway.database is not None
     [row] = gateway.database.query("SELECT * FROM usage")
