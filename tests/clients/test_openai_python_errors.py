@@ -61,11 +61,9 @@ def test_too_long_a_context(client: OpenAI) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        pytest.param(lambda client: client.embeddings.create(model=MODEL, input="text"), id="embeddings"),
-        pytest.param(
-            lambda client: client.completions.create(model=MODEL, prompt="def f("), id="completions"
-        ),
-        pytest.param(lambda client: client.responses.create(model=MODEL, input="Hello"), id="responses"),
+        pytest.param(lambda client: client.moderations.create(input="text"), id="moderations"),
+        pytest.param(lambda client: client.images.generate(prompt="a cat"), id="images"),
+        pytest.param(lambda client: client.files.list(), id="files"),
     ],
 )
 def test_api_that_the_gateway_does_not_offer(client: OpenAI, call: Any) -> None:

@@ -223,16 +223,16 @@ def test_continue_chats(worker: Worker) -> None:
     assert _text(chunks) == TEXT
 
 
-def test_continue_autocompletes_in_vain(worker: Worker) -> None:
-    """Its autocomplete wants the legacy completions API, which is not offered: the answer has to say so."""
-    response = httpx.post(
-        f"{worker.openai_base_url}/completions",
-        headers={**OPENAI_NODE, **BEARER},
-        json={"model": MODEL, "prompt": "def f(", "suffix": ")", "stream": True},
+def test_continue_autocompletes(worker: Worker) -> None:
+    """Its autocomplete wants the legacy completions API."""
+    body = {"model": MODEL, "prompt": "def f(", "suffix": ")", "stream": True, **simulate(text=DELTAS)}
+    request = httpx.post(
+        f"{worker.openai_base_url}/completions", headers={**OPENAI_NODE, **BEARER}, json=body
     )
 
-    assert response.status_code == 404
-    assert response.json()["error"]["code"] == "not_found"
+    chunks = [json.loads(line[6:]) for line in request.text.split("\n\n") if line.startswith("data: {")]
+    assert request.status_code == 200
+    assert "".join(choice["text"] for chunk in chunks for choice in chunk["choices"]) == TEXT
 
 
 # --- Cursor, Qwen Code, opencode and others
