@@ -3,12 +3,11 @@
 import json
 from typing import Any, NamedTuple
 
+from qwen_worker.api.chat.chunk_translator import ChunkTranslator
 from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.api.completions.text import ChoiceText
 from qwen_worker.dialect import EventError
-from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
-from qwen_worker.json_text import parse_object
-from qwen_worker.sse import Event, EventParser
+from qwen_worker.errors import ProxyError, StreamTruncated
 
 
 class AnswerFacts(NamedTuple):
@@ -52,25 +51,20 @@ def chunk(envelope: dict[str, Any], choices: list[Any], **more: Any) -> str:
     return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
-class CompletionStream:
+class CompletionStream(ChunkTranslator):
     """A chat host's bytes in, the client's out. Implements `dialect.Translator`.
 
     What comes at once becomes one chunk for each choice.
     """
 
     def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
+        super().__init__(event_error)
         self._facts = facts
-        self._event_error = event_error
-        self._parser = EventParser()
         self._envelope: dict[str, Any] = {}
         self._texts: dict[int, ChoiceText] = {}
         self._reasons: dict[int, str | None] = {}
         self._news: dict[int, str] = {}
         """The choices that there is something to tell of, and what they say."""
-        self.usage: dict[str, Any] | None = None
-        self.error: ProxyError | None = None
-        self.is_over = False
-        """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
 
     @property
     def finish_reason(self) -> str | None:
@@ -100,31 +94,9 @@ class CompletionStream:
         """A whole chat completion as a whole completion."""
         return completion_from(answer, self._facts)
 
-    def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """Takes in the events that `data` completes. `is_cut_off`: one that makes no sense was not sent to
-        its end.
-        """
-        for event in self._parser.feed(data):
-            if self.is_over:
-                return
-            if event.data.startswith("[DONE]"):
-                self.is_over = True
-                return
-            value = parse_object(event.data)
-            if value is not None:
-                self._take(event, value)
-            elif not is_cut_off:
-                self._fail(StreamFailed("Qwen sent something that is not a chat completion chunk."))
-
-    def _take(self, event: Event, value: dict[str, Any]) -> None:
-        error = self._event_error(event, value)
-        if error is not None:
-            self._fail(StreamFailed(error.message, upstream_request_id=error.upstream_request_id))
-            return
-        self._envelope = self._envelope or value
-        if isinstance(value.get("usage"), dict):
-            self.usage = value["usage"]
-        choices = value.get("choices")
+    def _take(self, chunk: dict[str, Any]) -> None:
+        self._envelope = self._envelope or chunk
+        choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
                 self._take_choice(choice)
@@ -161,10 +133,6 @@ class CompletionStream:
             chunk(self._envelope, [_choice(index, said, self._reasons[index])])
             for index, said in news.items()
         ).encode()
-
-    def _fail(self, error: ProxyError) -> None:
-        self.error = error
-        self.is_over = True
 
 
 def _text_of(choice: dict[str, Any], facts: AnswerFacts) -> tuple[str, str | None]:

@@ -9,6 +9,7 @@ with a `ping` while the host is silent. A message that is not whole ends with an
 import json
 from typing import Any, NamedTuple
 
+from qwen_worker.api.chat.chunk_translator import ChunkTranslator
 from qwen_worker.api.messages.answer import message_from, reasoning_of
 from qwen_worker.api.messages.blocks import Blocks
 from qwen_worker.api.messages.errors import error_event
@@ -16,8 +17,6 @@ from qwen_worker.api.messages.stop import StopSequences, stop_reason
 from qwen_worker.api.messages.usage import usage_of
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
-from qwen_worker.json_text import parse_object
-from qwen_worker.sse import Event, EventParser
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
@@ -39,22 +38,17 @@ class AnswerFacts(NamedTuple):
     """Our estimate of the prompt's tokens, until the host tells."""
 
 
-class MessagesStream:
+class MessagesStream(ChunkTranslator):
     """The translator: a chat host's bytes in, an Anthropic client's bytes out."""
 
     def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
+        super().__init__(event_error)
         self._facts = facts
-        self._event_error = event_error
-        self._parser = EventParser()
         self._blocks = Blocks(facts.message_id)
         self._stops = StopSequences(facts.stop_sequences)
         self._has_begun = False
         self._is_started = False
-        self.is_over = False
-        """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
-        self.error: ProxyError | None = None
         self.finish_reason: str | None = None
-        self.usage: dict[str, Any] | None = None
 
     def keep_alive(self) -> bytes:
         """What to send while the host is silent; also before the message has started, as DashScope does."""
@@ -97,30 +91,8 @@ class MessagesStream:
 
     # --- what the host says
 
-    def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
-        """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
-        it was not sent to its end.
-        """
-        for event in self._parser.feed(data):
-            if self.is_over:
-                return
-            if event.data.startswith("[DONE]"):
-                self.is_over = True
-                return
-            chunk = parse_object(event.data)
-            if chunk is not None:
-                self._take(event, chunk)
-            elif not is_cut_off:
-                self._fail(StreamFailed("Qwen sent something that is not a chat completion chunk."))
-
-    def _take(self, event: Event, chunk: dict[str, Any]) -> None:
-        error = self._event_error(event, chunk)
-        if error is not None:
-            self._fail(StreamFailed(error.message, upstream_request_id=error.upstream_request_id))
-            return
+    def _take(self, chunk: dict[str, Any]) -> None:
         self._has_begun = True
-        if isinstance(chunk.get("usage"), dict):
-            self.usage = chunk["usage"]
         choices = chunk.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices else None
         if not isinstance(choice, dict):
@@ -152,10 +124,6 @@ class MessagesStream:
     def _add_text(self, text: str) -> None:
         if text:
             self._blocks.add_text("text", text)
-
-    def _fail(self, error: ProxyError) -> None:
-        self.error = error
-        self.is_over = True
 
     # --- what the client gets
 
