@@ -1,6 +1,6 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
-export PORT HOST STATE URL FILE SECRET
+export PORT HOST STATE URL FILE SECRET LIVE ID
 
 .DEFAULT_GOAL := help
 .PHONY: help setup dev test test-unit test-worker lint fmt bench doctor deploy login-secret test-production test-pyodide test-clients

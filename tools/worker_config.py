@@ -16,12 +16,20 @@ from tools.repository import WRANGLER_TOML
 EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 
 # The embedded runtime runs no cron triggers and keeps no logs.
+_PYTHONS = (("2026-09-08", "3.14"), ("2025-09-29", "3.13"), ("", "3.12"))
+"""From which compatibility date on production runs which Python (workers-runtime)."""
+
 _PRODUCTION_ONLY = ("triggers", "observability")
 
 
 def production_config() -> dict[str, Any]:
     """wrangler.toml as it is."""
     return tomllib.loads(WRANGLER_TOML.read_text())
+
+
+def expected_python(compatibility_date: str) -> str:
+    """The Python, such as `3.14`, that production runs a Worker of this compatibility date with."""
+    return next(python for since, python in _PYTHONS if compatibility_date >= since)
 
 
 def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:

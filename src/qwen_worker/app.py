@@ -132,8 +132,14 @@ class Gateway:
             await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """Serves the cron event: refreshes the logins that no request has refreshed, and merges old usage."""
+        """Serves the cron event: notes that it came, refreshes the logins that no request has refreshed, and
+        merges old usage.
+        """
         log = Log(self._sink, self._settings.log_level)
+        if runtime.kv is not None:
+            from qwen_worker.last_cron import note_run
+
+            await note_run(runtime.kv, runtime.clock.now_ms(), log)
         await self._pool.keep_fresh(runtime, log)
         if runtime.database is not None:
             from qwen_worker.usage.upkeep import merge_old_usage

@@ -24,6 +24,7 @@ from tests.simulator.messages_endpoint import MessagesEndpoint
 from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
+from tests.simulator.public_hosts import PUBLIC_HOSTS
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
 from tests.simulator.responses_endpoint import ResponsesEndpoint
 
@@ -169,6 +170,10 @@ class QwenSimulator:
 
     async def _answer(self, exchange: Exchange, body: JsonValue) -> web.StreamResponse:
         endpoint = exchange.record.endpoint
+        public = PUBLIC_HOSTS.get(exchange.request.host)
+        fault = None if public is None else public.answer(exchange.record)
+        if fault is not None:
+            return await exchange.send_fault(fault)
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
         if endpoint == "embeddings":

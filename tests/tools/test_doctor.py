@@ -52,7 +52,7 @@ class Machine:
         patch.setattr(doctor, "DEV_VARS", checkout.root / ".dev.vars")
         patch.setenv("HOME", str(self.home))
         patch.setenv("PORT", str(free_port()))
-        for name in ("HOST", "URL", "OPENAI_API_KEY"):
+        for name in ("HOST", "URL", "OPENAI_API_KEY", "LIVE"):
             patch.delenv(name, raising=False)
 
     def dev_vars(self, content: str | bytes, mode: int = 0o600) -> None:
@@ -97,6 +97,13 @@ def start_gateway() -> Iterator[StartGateway]:
                         self.send_header("location", body)
                     self.end_headers()
                     self.wfile.write(body.encode() if isinstance(body, str) else json.dumps(body).encode())
+
+                def do_OPTIONS(self) -> None:
+                    self.send_response(204)
+                    self.send_header("access-control-allow-origin", "*")
+                    asked = self.headers["access-control-request-headers"]
+                    self.send_header("access-control-allow-headers", asked)
+                    self.end_headers()
 
                 def log_message(self, *_: Any) -> None:
                     pass
@@ -172,8 +179,8 @@ def test_good_configuration_is_recognised(machine: Machine) -> None:
         ("UPSTREAM_ATTEMPTS=5", "warning", "UPSTREAM_ATTEMPTS: no longer used"),
         ("CLIENT_KEYS=a\nOPENAI_API_KEY=b", "error", "CLIENT_KEYS cannot be used"),
         ("OPENAI_API_KEY=ab#cd", "warning", "OPENAI_API_KEY is cut at its #"),
-        ("QWEN_API_KEY=Bearer test-api-key", "note", "QWEN_API_KEY: mended: `Bearer` in front of it"),
-        ("QWEN_BASE_URL=https://example.com/v1/models", "note", "QWEN_BASE_URL: mended: an endpoint"),
+        ("QWEN_API_KEY=Bearer test-api-key", "warning", "QWEN_API_KEY: mended: `Bearer` in front of it"),
+        ("QWEN_BASE_URL=https://example.com/v1/models", "warning", "QWEN_BASE_URL: mended: an endpoint"),
         ("LOG_LEVEL=info\nLOG_LEVEL=debug\n", "warning", "LOG_LEVEL is set more than once"),
         ("LOG_LEVEL=info", "error", "no credential for Qwen"),
         ("QWEN_API_KEY=test-api-key", "warning", "CLIENT_KEYS is not set"),

@@ -4,6 +4,7 @@ from typing import Any
 
 from qwen_worker.accounts.overview import describe_accounts
 from qwen_worker.api.context import Context
+from qwen_worker.api.health_runtime import describe_runtime
 from qwen_worker.api.json_response import json_response
 from qwen_worker.auth import identify
 from qwen_worker.config.client_keys import ADMIN, ClientKey
@@ -15,7 +16,7 @@ async def health(context: Context) -> None:
     """Open to anyone: status, uptime of this isolate in whole seconds, version.
 
     With a valid key (or when none is configured) it adds the key's label (all labels for the admin), whether
-    usage is kept, and what an operator needs about the accounts,
+    usage is kept, where it runs, and what an operator needs about the accounts,
     never a token or a part of one; `credentials` are those of the only account; `notices` tell which
     variables are no longer used and what was mended in others. Broken configuration makes
     the status `degraded`, with the reasons.
@@ -37,6 +38,7 @@ async def health(context: Context) -> None:
         if client is ADMIN:
             body["clients"] = [key.label for key in context.settings.client_keys]
         body["usage"] = _usage(context)
+        body["runtime"] = await describe_runtime(context.runtime)
         if context.settings.notices:
             body["notices"] = [str(notice) for notice in context.settings.notices]
         body["accounts"] = await describe_accounts(context.pool, context.runtime, context.log)

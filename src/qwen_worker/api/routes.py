@@ -27,6 +27,12 @@ async def _health(context: Context) -> None:
     await health(context)
 
 
+async def _health_stream(context: Context) -> None:
+    from qwen_worker.api.health_stream import stream
+
+    await stream(context)
+
+
 async def _usage(context: Context) -> None:
     from qwen_worker.api.usage import usage
 
@@ -125,6 +131,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/v1/usage", _usage),
     Endpoint("GET", "/health", _health, needs_key=False),
+    Endpoint("GET", "/health/stream", _health_stream),
     Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
 )
 
@@ -174,7 +181,7 @@ def _by_path() -> tuple[dict[str, dict[str, Endpoint]], dict[str, dict[str, Endp
 
 
 _EXACT, _PREFIXES = _by_path()
-_V1_HAS_NO = ("/", "/health")
+_V1_HAS_NO = ("/", "/health", "/health/stream")
 
 
 def find_route(path: str) -> Route | None:
