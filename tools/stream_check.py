@@ -6,6 +6,7 @@ nothing, and shows what stands between the gateway and this machine.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from tools.checks import Check, error, ok, warning
@@ -13,6 +14,8 @@ from tools.http_client import Unreachable, ask_for_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+KEEP_ALIVE = ": keep-alive\n"
 
 BUFFERED_SHARE = 0.25
 """A stream whose first and last bytes are closer than this share of its planned length was held back."""
@@ -28,14 +31,14 @@ def stream_checks(url: str, key: str | None) -> Iterator[Check]:
     except Unreachable as problem:
         yield error(f"a stream breaks off: {problem}", "look into its log: make logs")
         return
-    lines = [line for line in answer.text.splitlines() if line.startswith(":")]
-    planned_ms = next((int(word) for line in lines for word in line.split() if word.isdigit()), None)
-    if answer.status != 200 or planned_ms is None:
+    found = re.match(r": keep-alives for (\d+) ms\n", answer.text)
+    if answer.status != 200 or found is None:
         yield error(f"/health/stream answers {answer.status}", "make deploy: the deployed version is older")
         return
     if not answer.text.rstrip().endswith("[DONE]"):
         yield error("a stream ends too early", "something between the Worker and this machine cuts it off")
         return
+    planned_ms = int(found[1])
     took_ms = (pieces[-1].seconds - pieces[0].seconds) * 1000
     if took_ms < planned_ms * BUFFERED_SHARE:
         yield warning(
@@ -43,4 +46,5 @@ def stream_checks(url: str, key: str | None) -> Iterator[Check]:
             "a proxy between the Worker and this machine buffers; clients see no keep-alive and may give up",
         )
         return
-    yield ok(f"streams come as they are written; {len(lines)} keep-alives seen in {took_ms:.0f} ms")
+    seen = answer.text.count(KEEP_ALIVE)
+    yield ok(f"streams come as they are written; {seen} keep-alives seen in {took_ms:.0f} ms")

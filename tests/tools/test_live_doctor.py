@@ -4,15 +4,13 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.simulator import DEFAULT_API_KEY, QwenSimulator, SimulatorConfig, public_hosts, run_in_thread
 from tests.simulator.public_hosts import HOST_KEYS, PUBLIC_HOSTS
 from tests.support.public_hosts import lead_to
-from tests.tools.checkout import Checkout
-from tests.tools.test_doctor import Examination, Machine
+from tests.tools.conftest import Examination, Machine
 
 INTL = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1"
 CODING = "https://coding-intl.dashscope.aliyuncs.com/v1"
@@ -39,15 +37,9 @@ def qwen() -> Iterator[QwenSimulator]:
         yield simulator
 
 
-@pytest.fixture
-def machine(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    qwen: QwenSimulator,
-) -> Machine:
+@pytest.fixture(autouse=True)
+def _public_hosts_are_simulated(qwen: QwenSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     lead_to(qwen.port, monkeypatch)
-    return Machine(Checkout(tmp_path), monkeypatch, capsys)
 
 
 def examined(machine: Machine, *lines: str, live: str = "1") -> Examination:
