@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from tools.dev_instructions import instructions
-from tools.dev_vars import decode_text, parse_dev_vars
+from tools.dev_vars import decode_text, read_dev_vars
 from tools.embedded_wrangler import dev_command, dev_environment, workerd_count
 from tools.network import NotReady, port_is_taken, wait_for_answer
 from tools.processes import ProcessGroup
@@ -242,9 +242,7 @@ def provide_dev_vars(directory: Path) -> None:
 
 def needs_client_key() -> bool:
     """Tells whether `.dev.vars` sets client keys, so that clients must send one."""
-    if not DEV_VARS.exists():
-        return False
-    values = parse_dev_vars(decode_text(DEV_VARS.read_bytes())).values
+    values = read_dev_vars(DEV_VARS)
     return any(values.get(name) for name in ("CLIENT_KEYS", "OPENAI_API_KEY"))
 
 

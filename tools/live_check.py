@@ -33,14 +33,16 @@ def may_call(environment: Mapping[str, str]) -> bool:
     return answer.strip().lower() in ("y", "yes")
 
 
-def live_checks(settings: Settings, now_ms: int) -> Iterator[Check]:
-    """What each account's host says. It is asked while this is iterated over."""
+def live_checks(settings: Settings, now_ms: int, *, with_apis: bool = True) -> Iterator[Check]:
+    """What each account's host says, `with_apis` also which APIs it has. It is asked while this is iterated
+    over.
+    """
     for account in AccountPool(settings, {}).accounts:
         if account.settings.login is not None or account.settings.api_key is not None:
-            yield from _account_checks(account, settings, now_ms)
+            yield from _account_checks(account, settings, now_ms, with_apis)
 
 
-def _account_checks(account: Account, settings: Settings, now_ms: int) -> Iterator[Check]:
+def _account_checks(account: Account, settings: Settings, now_ms: int, with_apis: bool) -> Iterator[Check]:
     """An access token that has expired is not refreshed: that would spend the refresh token."""
     label, login = account.label, account.settings.login
     if login is not None and not login.is_valid(now_ms):
@@ -58,7 +60,7 @@ def _account_checks(account: Account, settings: Settings, now_ms: int) -> Iterat
         is_oauth=login is not None,
     )
     reader = ErrorReader((*settings.secrets, credential.secret), lambda: now_ms)
-    yield from LiveHost(account.settings, credential, model, reader).checks()
+    yield from LiveHost(account.settings, credential, model, reader).checks(with_apis=with_apis)
 
 
 def _credential(account: Account, settings: Settings) -> Credential:

@@ -63,15 +63,16 @@ class LiveHost(NamedTuple):
     model: str
     reader: ErrorReader
 
-    def checks(self) -> Iterator[Check]:
+    def checks(self, *, with_apis: bool = True) -> Iterator[Check]:
         """What the host says; it is asked while this is iterated over."""
         try:
             models = self._models()
             if models is not None:
                 yield ok(f"{self._label}: {self._name} lists {len(models)} models")
             yield from self._chat_checks(models)
-            yield from self._client_checks()
-            yield from self._api_checks()
+            if with_apis:
+                yield from self._client_checks()
+                yield from self._api_checks()
         except _Refused as refused:
             yield refused.check
 
@@ -82,6 +83,10 @@ class LiveHost(NamedTuple):
     @property
     def _name(self) -> str:
         return urlsplit(self.credential.base_url).netloc or self.credential.base_url
+
+    @property
+    def _secret(self) -> str:
+        return "login" if self.credential.kind == "oauth" else "key"
 
     # --- models and chat
 
@@ -106,13 +111,15 @@ class LiveHost(NamedTuple):
             usage = completion.get("usage")
             tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
             cost = f" ({tokens} tokens)" if isinstance(tokens, int) else ""
-            yield ok(f"{self._label}: {self._name} takes the key and answers with {self.model}{cost}")
+            yield ok(
+                f"{self._label}: {self._name} takes the {self._secret} and answers with {self.model}{cost}"
+            )
             return
         problem = self._error(answer)
         if not isinstance(problem, (QuotaExhausted, RateLimited)):
             raise _Refused(self._explained(problem, models))
         yield warning(
-            f"{self._label}: {self._name} takes the key, but: {problem}",
+            f"{self._label}: {self._name} takes the {self._secret}, but: {problem}",
             "wait, or add an account (docs/accounts.md, Several accounts)",
         )
 

@@ -24,7 +24,7 @@ _PRODUCTION_ONLY = ("triggers", "observability")
 
 def production_config() -> dict[str, Any]:
     """wrangler.toml as it is."""
-    return tomllib.loads(WRANGLER_TOML.read_text())
+    return tomllib.loads(WRANGLER_TOML.read_text(encoding="utf-8"))
 
 
 def expected_python(compatibility_date: str) -> str:
@@ -66,7 +66,7 @@ def write_local_config(directory: Path, source: Path, variables: Mapping[str, st
     """Writes `local_config` to a file in `directory`, which is created, and returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "wrangler.json"
-    path.write_text(json.dumps(local_config(source, variables), indent=2))
+    path.write_text(json.dumps(local_config(source, variables), indent=2), encoding="utf-8")
     # The variables may hold credentials.
     path.chmod(0o600)
     return path

@@ -240,7 +240,7 @@ def test_a_login_is_called_as_the_portal_wants_it(machine: Machine, qwen: QwenSi
     examination = examined(machine, login_variable(qwen))
 
     assert examination.exit_code == 0, examination.text
-    assert "portal.qwen.ai takes the key and answers" in examination.text
+    assert "portal.qwen.ai takes the login and answers" in examination.text
 
 
 def test_a_closed_tier_is_told(machine: Machine, qwen: QwenSimulator) -> None:

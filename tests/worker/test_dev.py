@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 # A `.dev.vars` in this checkout must not decide what is tested.
-PROGRAM = "import sys, pathlib, tools.dev as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
+PROGRAM = "import sys, pathlib, tools.dev_server as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
 
 
 @contextmanager
