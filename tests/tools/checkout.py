@@ -21,16 +21,16 @@ program, arguments = {program!r}, sys.argv[1:]
 if program == "node" and arguments[0].endswith("wrangler.js"):
     program, arguments = "wrangler", arguments[1:]
 if arguments == ["--version"]:
-    print(json.loads((stage / "versions.json").read_text())[program])
+    print(json.loads((stage / "versions.json").read_text(encoding="utf-8"))[program])
     sys.exit()
 given = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-with (stage / "calls.jsonl").open("a") as calls:
+with (stage / "calls.jsonl").open("a", encoding="utf-8") as calls:
     calls.write(json.dumps([program, arguments, given, str(pathlib.Path.cwd())]) + "\\n")
 if program == "npm":
     target = pathlib.Path("node_modules/wrangler/bin")
     target.mkdir(parents=True)
     (target / "wrangler.js").touch()
-answers = json.loads((stage / "answers.json").read_text())
+answers = json.loads((stage / "answers.json").read_text(encoding="utf-8"))
 code, text = answers.get(" ".join([program, *arguments[:2]]), [0, ""])
 print(text)
 sys.exit(code)
