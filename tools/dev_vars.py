@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-_ASSIGNMENT = re.compile(r"[^\S\n]*(?:export[^\S\n]+)?(?P<name>[A-Za-z0-9_.-]+)(?:[^\S\n]*=|:(?=\s))[^\S\n]*")
+_ASSIGNMENT = re.compile(r"[^\S\n]*(?:export\s+)?(?P<name>[A-Za-z0-9_.-]+)(?:\s*=|:\s)")
 _REST_OF_LINE = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 _QUOTED = re.compile(

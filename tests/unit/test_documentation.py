@@ -22,7 +22,7 @@ EXAMPLE = (ROOT / ".dev.vars.example").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMING_DOCUMENTS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 """Those that name the files of this version."""
-NO_EVENTS = {"outcome", "completed", "npx wrangler tail", "exceededCpu"}
+NO_EVENTS = {"outcome", "completed", "make logs", "exceededCpu"}
 """What is quoted among the log lines and is none."""
 OLDER_NAMES = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"}
 """They stay valid, and the example shows the newer ones."""
@@ -30,7 +30,7 @@ PAGES_NAMED = sorted(
     {
         name
         for file in [ROOT / ".dev.vars.example", *(ROOT / "tools").glob("*.py")]
-        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z]+)*)?", file.read_text())
+        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z0-9]+)*)?", file.read_text())
     }
 )
 """`docs/accounts.md, Several accounts`: what tools and the example send people to."""
