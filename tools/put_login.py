@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from tools import setup_environment
-from tools.checks import stop_at_errors
+from tools.checks import report, stop_at_errors
 from tools.toolchain import wrangler_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, put_secret
 
@@ -53,7 +53,8 @@ def secret_name() -> str:
 
 def make_ready(program: str) -> None:
     """Installs wrangler; ends the program if a tool or the login at Cloudflare is missing."""
-    stop_at_errors(program, wrangler_tools())
+    if "error" in report(wrangler_tools()):
+        sys.exit(f"{program}: this needs wrangler, and wrangler what is marked as error")
     setup_environment.main(["--deploy"])
     if not is_logged_in():
         sys.exit(f"{program}: wrangler is not logged in to Cloudflare, or cannot reach it: {LOGIN_REMEDY}")
