@@ -193,6 +193,8 @@ def test_commands_of_make_exist(document: Path) -> None:
     text = document.read_text()
     for command in re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in targets, command
+    for module in re.findall(r"python -m (tools\.[a-z_]+)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
 
 
 @pytest.mark.parametrize("document", NAMING_DOCUMENTS, ids=lambda path: path.name)
