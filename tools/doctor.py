@@ -1,8 +1,8 @@
 """`make doctor`: what is wrong with this machine, the configuration or the gateway, and how to mend it.
 
 `URL=https://...` names another gateway than the local one; OPENAI_API_KEY in the environment is the client
-key for it. `LIVE=1` calls each account of `.dev.vars` for real, `LIVE=0` does not ask. Ends with 1 if there
-is an error. Shows no secret. Needs nothing installed but Python.
+key for it. `LIVE=1` calls each account of `.dev.vars` for real, or with `URL=` that gateway; `LIVE=0` does
+not ask. Ends with 1 if there is an error. Shows no secret. Needs nothing installed but Python.
 """
 
 from __future__ import annotations
@@ -71,16 +71,17 @@ def main() -> None:
     now_ms = int(time.time() * 1000)
     findings = Findings()
     findings.chapter("Tools", development_tools())
-    checks, variables = dev_vars_checks(DEV_VARS, now_ms)
-    findings.chapter(".dev.vars", checks)
+    found, variables = dev_vars_checks(DEV_VARS, now_ms)
+    findings.chapter(".dev.vars", found)
 
-    if variables:
-        settings = Settings.from_env(variables)
-        has_accounts = any(account.login or account.api_key for account in settings.accounts)
-        if has_accounts and may_call(os.environ):
+    named_url = os.environ.get("URL")
+    settings = Settings.from_env(variables)
+    has_accounts = any(account.login or account.api_key for account in settings.accounts)
+    live = (has_accounts or bool(named_url)) and may_call(os.environ)
+    if not named_url and has_accounts:
+        findings.was_live = live
+        if live:
             findings.chapter("Accounts", live_checks(settings, now_ms))
-        else:
-            findings.was_live = not has_accounts
 
     file = DEFAULT_FILE.expanduser()
     if not file.exists():
@@ -92,11 +93,12 @@ def main() -> None:
             cli = note(str(problem), "log in with the Qwen Code CLI again, if you want to use its login")
     findings.chapter(str(DEFAULT_FILE), [cli])
 
-    url = os.environ.get("URL") or local_url()
+    url = named_url or local_url()
     own_key = client_key(variables) if is_loopback(url) else None
     key = own_key or os.environ.get("OPENAI_API_KEY") or None
-    is_expected = bool(os.environ.get("URL"))
-    findings.chapter("Gateway", endpoint_checks(url, key, expected=is_expected, now_ms=now_ms))
+    is_named = bool(named_url)
+    checks = endpoint_checks(url, key, expected=is_named, now_ms=now_ms, live=live and is_named)
+    findings.chapter("Gateway", checks)
 
     print(f"doctor: {findings.verdict()}")
     sys.exit(1 if findings.errors else 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from tools.chat_check import chat_checks
 from tools.checks import Check, Level, error, note, ok, warning
 from tools.http_client import Answer, Unreachable, ask, is_in_the_clear, is_loopback
 from tools.login_expiry import duration
@@ -56,8 +57,13 @@ _AT_CLOUDFLARE = {
 """What Cloudflare answers in the Worker's place: `error code: 1101`."""
 
 
-def endpoint_checks(url: str, key: str | None, *, expected: bool, now_ms: int) -> Iterator[Check]:
-    """How the gateway at `url` is. Not `expected`: it may well not run, which is then no error."""
+def endpoint_checks(
+    url: str, key: str | None, *, expected: bool, now_ms: int, live: bool = False
+) -> Iterator[Check]:
+    """How the gateway at `url` is. Not `expected`: it may well not run, which is then no error.
+
+    `live`: it may be asked for what costs tokens.
+    """
     url = url.rstrip("/").removesuffix("/v1")
     if key is not None and is_in_the_clear(url):
         yield error("the address is not https: a client key would be readable on its way", "use https://")
@@ -82,6 +88,8 @@ def endpoint_checks(url: str, key: str | None, *, expected: bool, now_ms: int) -
     yield from _cors_checks(url)
     if "runtime" in health.body:
         yield from stream_checks(url, key)
+    if live:
+        yield from chat_checks(url, key)
 
 
 def _ask(url: str, key: str | None, method: str = "GET", **headers: str) -> Answer:

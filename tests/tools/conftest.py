@@ -107,6 +107,10 @@ def start_gateway() -> Iterator[StartGateway]:
                     self.end_headers()
                     self.wfile.write(body.encode() if isinstance(body, str) else json.dumps(body).encode())
 
+                def do_POST(self) -> None:
+                    self.rfile.read(int(self.headers["content-length"]))
+                    self.do_GET()
+
                 def do_OPTIONS(self) -> None:
                     self.send_response(preflight_status)
                     self.send_header("access-control-allow-origin", "*")

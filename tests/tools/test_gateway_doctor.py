@@ -168,3 +168,30 @@ def test_a_preflight_that_something_else_answers_is_told(
     examination = machine.examine(URL, OPENAI_API_KEY=CLIENT_KEY)
 
     assert any("preflight is answered with 403" in text for text in examination.of_level("error"))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "level", "said"),
+    [
+        (200, {"model": "qwen3-max", "choices": [{}]}, "ok", "it answers a chat, through its account, with"),
+        (
+            503,
+            {"error": {"code": "credentials_rejected", "message": "Qwen refuses the key."}},
+            "error",
+            "a chat fails with 503 credentials_rejected: Qwen refuses the key.",
+        ),
+        (502, "<html>", "error", "a chat fails with 502"),
+    ],
+)
+def test_live_asks_the_gateway_for_a_chat(
+    status: int, body: Any, level: str, said: str, examine: Examine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVE", "1")
+
+    examination = examine(answers={"/v1/chat/completions": (status, body)})
+
+    assert any(said in text for text in examination.of_level(level)), examination.text
+
+
+def test_without_live_no_chat_is_asked_for(examine: Examine) -> None:
+    assert "chat," not in examine().text
