@@ -30,6 +30,9 @@ def may_call(environment: Mapping[str, str]) -> bool:
         answer = input("Call each account for real, with one request of a few tokens? [y/N] ")
     except EOFError:
         return False
+    except KeyboardInterrupt:
+        print()
+        sys.exit(130)
     return answer.strip().lower() in ("y", "yes")
 
 

@@ -38,10 +38,10 @@ def main() -> None:
     settings = local_settings()
     try:
         token = asyncio.run(logged_in(settings.oauth_base_url))
+        try_out(token, settings)
     except KeyboardInterrupt:
         print("\nlogin: given up, nothing was written", flush=True)
         sys.exit(130)
-    try_out(token, settings)
     text = json.dumps(members_of(token), separators=(",", ":"))
     if secret:
         put(secret, text)
@@ -54,7 +54,10 @@ def local_settings() -> Settings:
     from qwen_worker.config.settings import Settings
     from tools.dev_vars import read_dev_vars
 
-    values = read_dev_vars(DEV_VARS)
+    try:
+        values = read_dev_vars(DEV_VARS)
+    except (OSError, UnicodeError) as problem:
+        fail(f"{DEV_VARS.name} cannot be read ({type(problem).__name__}); make doctor says more")
     host = os.environ.get("QWEN_OAUTH_BASE_URL")
     return Settings.from_env({**values, "QWEN_OAUTH_BASE_URL": host} if host else values)
 
@@ -141,25 +144,30 @@ def keep(file: Path, text: str) -> None:
     from tools.dev_vars import login_variable, read_dev_vars, write_value
 
     name = login_variable(read_dev_vars(file))
-    write_value(file, name, text)
+    try:
+        write_value(file, name, text)
+    except OSError as problem:
+        fail(f"{file.name} cannot be written: {problem.strerror}. {set_aside(text, name)}")
     say(f"{name} is set in {file.name}. make dev serves with it, and renews it from now on")
 
 
 def put(name: str, text: str) -> None:
-    """Makes the login a secret of the deployed Worker; if that fails, it is kept in a file."""
+    """Makes the login a secret of the deployed Worker."""
     from tools.wrangler import put_secret
 
-    if put_secret(name, text) == 0:
-        say(f"{name} is set. The deployed gateway renews this login from now on")
-        return
+    if put_secret(name, text):
+        fail(f"wrangler has not set {name}. {set_aside(text, name)}")
+    say(f"{name} is set. The deployed gateway renews this login from now on")
+
+
+def set_aside(text: str, name: str) -> str:
+    """Keeps a login in a file of its own, for its owner only, and says how to use it."""
     LOCAL.mkdir(exist_ok=True)
     file = LOCAL / "login.json"
     file.touch(mode=0o600)
     file.write_text(text, encoding="utf-8")
     kept = file.relative_to(LOCAL.parent).as_posix()
-    fail(
-        f"wrangler could not set {name}. The login is in {kept}: make login-secret FILE={kept} SECRET={name}"
-    )
+    return f"The login is in {kept}: make login-secret FILE={kept} SECRET={name}"
 
 
 def now_ms() -> int:

@@ -13,7 +13,7 @@ import pytest
 from qwen_worker.config.settings import Settings
 from tests.simulator import QwenSimulator, SimulatorConfig, run_in_thread
 from tests.tools.checkout import LOGGED_OUT, Checkout
-from tools import login, wrangler
+from tools import dev_vars, login, wrangler
 from tools.dev_vars import login_variable, parse_dev_vars, read_dev_vars, with_value, write_value
 
 Act = Callable[[str], None]
@@ -227,6 +227,32 @@ def test_a_login_that_could_not_become_a_secret_is_not_lost(
     assert "make login-secret FILE=.wrangler/login.json SECRET=QWEN_CLI_AUTH" in str(outcome.end)
     assert json.loads(kept.read_text())["access_token"]
     assert kept.stat().st_mode & 0o077 == 0
+
+
+def test_a_login_that_could_not_be_written_is_not_lost(
+    terminal: Terminal, qwen: QwenSimulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(dev_vars, "write_value", full)
+    monkeypatch.setattr(login, "LOCAL", tmp_path / ".wrangler")
+
+    outcome = terminal.log_in(qwen.oauth.approve)
+
+    assert ".dev.vars cannot be written: No space left on device" in str(outcome.end)
+    assert json.loads((tmp_path / ".wrangler" / "login.json").read_text())["refresh_token"]
+
+
+def test_a_file_that_cannot_be_read_is_named_before_anything_begins(
+    terminal: Terminal, qwen: QwenSimulator
+) -> None:
+    terminal.file.write_bytes(b"A=\xff")
+
+    outcome = terminal.log_in()
+
+    assert ".dev.vars cannot be read" in str(outcome.end)
+    assert qwen.requests == []
 
 
 def test_nothing_begins_before_wrangler_is_logged_in(tmp_path: Path) -> None:
