@@ -12,6 +12,7 @@ from qwen_worker.validation import (
     json_objects,
     model_name,
     number,
+    string,
     wrong_type,
 )
 
@@ -104,12 +105,6 @@ def echo(body: dict[str, Any]) -> dict[str, Any]:
         },
         "tools": [tool for tool in body.get("tools") or [] if isinstance(tool, dict)],
     }
-
-
-def string(name: str, value: Any) -> None:
-    """A Check."""
-    if not isinstance(value, str):
-        raise wrong_type(name, "a string", value)
 
 
 def array(name: str, value: Any) -> None:
