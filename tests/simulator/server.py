@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
@@ -137,7 +138,11 @@ class QwenSimulator:
         self._answering.add(task)
         outcome: Outcome = "failed"
         try:
-            response = await self._answer(Exchange(request, record, self.recorder), body)
+            exchange = Exchange(request, record, self.recorder)
+            try:
+                response = await self._answer(exchange, body)
+            except ValidationError as error:
+                response = await exchange.send_misuse(error)
             outcome = "completed"
             return response
         except (asyncio.CancelledError, ConnectionError):
