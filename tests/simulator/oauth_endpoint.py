@@ -11,7 +11,7 @@ from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault
 from tests.simulator.oauth import OAuthAnswer, OAuthState
-from tests.simulator.sending import begin_answer
+from tests.simulator.wire import pause
 
 _FORM: Final = "application/x-www-form-urlencoded"
 
@@ -31,9 +31,12 @@ class OAuthEndpoint:
         record.credential = login.name if login else None
         names = {token, login.name if login else ""}
         fault = self.faults.take(record.endpoint, names) or HEALTHY
+        record.fault = fault.label
         if fault.spend_refresh_token:
             self.oauth.token(record.form)
-        await begin_answer(exchange, fault)
+        await pause(fault.delay_before_headers_ms)
+        if fault.abort_before_headers:
+            await exchange.break_off(reset=fault.reset)
         if fault.replaces_answer:
             return await exchange.send_fault(fault)
         if not record.headers.get("User-Agent"):
