@@ -150,6 +150,19 @@ def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
     )
 
 
+def text_in(owner: dict[str, Any], name: str, where: str) -> str:
+    """The string `owner[name]`; `where` is the owner's path. Raises InvalidRequest."""
+    value = owner.get(name)
+    if not isinstance(value, str):
+        raise unfit(f"{where}.{name}", "a string", value)
+    return value
+
+
+def unfit(param: str, expected: str, value: Any) -> InvalidRequest:
+    """A field that must be there and be `expected` ("a string") is `value`."""
+    return missing(param) if value is None else wrong_type(param, expected, value)
+
+
 def model_name(name: str) -> str | None:
     """The model that a client names. An empty name, which tools send when nothing is set, names none."""
     if len(name) > _LONGEST_MODEL_NAME or not (name.isprintable() or name.isspace()):

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.validation import (
     Check,
@@ -13,6 +12,8 @@ from qwen_worker.validation import (
     model_name,
     number,
     string,
+    text_in,
+    unfit,
     wrong_type,
 )
 
