@@ -159,7 +159,7 @@ def text_in(owner: dict[str, Any], name: str, where: str) -> str:
 
 
 def unfit(param: str, expected: str, value: Any) -> InvalidRequest:
-    """A field that must be there and be `expected` ("a string") is `value`."""
+    """A field that must be there and be `expected` ("a string") is missing, or has another type."""
     return missing(param) if value is None else wrong_type(param, expected, value)
 
 
