@@ -47,6 +47,7 @@ fmt: setup ## format the Python files
 	$(RUN) -m ruff format .
 
 bench: setup ## measure CPU, latency and memory against the yardsticks
+	@$(PYTHON) tools/setup_environment.py --production
 	$(RUN) -m bench
 
 doctor: ## find what is wrong with this machine, .dev.vars (LIVE=1: call Qwen) or a gateway (URL=)

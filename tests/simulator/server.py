@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from tests.simulator import authorize_page
 from tests.simulator.chat_endpoint import ChatEndpoint
@@ -140,7 +141,11 @@ class QwenSimulator:
         self._answering.add(task)
         outcome: Outcome = "failed"
         try:
-            response = await self._answer(Exchange(request, record, self.recorder), body)
+            exchange = Exchange(request, record, self.recorder)
+            try:
+                response = await self._answer(exchange, body)
+            except ValidationError as error:
+                response = await exchange.send_misuse(error)
             outcome = "completed"
             return response
         except (asyncio.CancelledError, ConnectionError):

@@ -15,14 +15,12 @@ import httpx
 import psutil
 import pytest
 
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 from tools.network import free_port, wait_for_answer
 from tools.processes import living_members
 from tools.repository import ROOT
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="make dev is for the embedded runtime"
-)
+pytestmark = embedded_only("make dev is for the embedded runtime")
 
 # A `.dev.vars` in this checkout must not decide what is tested.
 PROGRAM = "import sys, pathlib, tools.dev_server as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"

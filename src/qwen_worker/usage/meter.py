@@ -54,14 +54,16 @@ class Meter:
         """How many texts are to be embedded."""
 
     def asked(self, model: str, *, is_known: bool, is_stream: bool) -> None:
-        """What the request asks for. A model that is neither configured (`is_known`) nor has ever answered
-        is not told from others.
+        """Notes what the request asks for. Models that are neither configured (`is_known`) nor have ever
+        answered are counted together, as OTHER.
         """
         self._model = model if is_known or model in self._ledger.models else OTHER
         self.is_stream = is_stream
 
     def answered(self, account: str, model: str, body: bytes) -> None:
-        """An account has begun to answer this body; the first one counts if several answer parts of it."""
+        """Notes that an account has begun to answer this body. If several answer parts of it, the first one
+        counts.
+        """
         if self._row is not None:
             return
         waited_ms = self._runtime.clock.now_ms() - self._began_ms
@@ -73,7 +75,7 @@ class Meter:
 
             self._sample = sample_of(body)
             if self._client.tokens_per_day is not None:
-                # Or whoever always hangs up would never reach a limit.
+                # Counted now, since a client that always hangs up would never reach its limit otherwise.
                 self._lent = estimated_input(self._sample)
                 self._add(row, estimated_input_tokens=self._lent)
 
@@ -142,7 +144,7 @@ class Meter:
 
 
 def _class_of(error: ProxyError) -> str:
-    """Whose fault it is, for a sum of errors of one kind."""
+    """The class that usage counts the error in: by whose fault it is."""
     if error.status == 429:
         return "limit"
     if error.status < 500:
