@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.served_worker import MAKE_DEV
 from tools.network import free_port, wait_for_answer
 from tools.processes import living_members
 from tools.repository import ROOT
@@ -24,14 +25,11 @@ pytestmark = pytest.mark.skipif(
     selected_runtime() is not Runtime.EMBEDDED, reason="make dev is for the embedded runtime"
 )
 
-# A `.dev.vars` in this checkout must not decide what is tested.
-PROGRAM = "import sys, pathlib, tools.dev as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
-
 
 @contextmanager
 def make_dev(dev_vars: Path, port: int, state: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(dev_vars)],
+        [sys.executable, "-c", MAKE_DEV, str(dev_vars)],
         cwd=ROOT,
         env={**os.environ, "PORT": str(port), "STATE": str(state), "HOST": ""},
         stdout=subprocess.PIPE,
