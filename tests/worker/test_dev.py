@@ -143,12 +143,16 @@ def test_it_uses_dev_vars_and_never_shows_them(tmp_path: Path) -> None:
 
 
 def test_a_workerd_that_dies_is_started_again(tmp_path: Path) -> None:
+    """It dies of an answer that is not compressed as it says, from a host that was asked for none that is."""
     port = free_port()
+    corrupt = {"headers": {"Content-Encoding": "gzip"}}
+    question = {"messages": [{"role": "user", "content": "hi"}], "simulate": corrupt}
     with make_dev(tmp_path / "none", port, tmp_path / "state") as process:
         read_until(process, r"^EOF$")
         first = workers_workerd(process.pid)
 
-        first.kill()
+        answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=question, timeout=30)
+        assert answer.status_code >= 500
         printed = read_until(process, "^dev: ")
 
         assert "dev: workerd died; starting it again\n" in printed
