@@ -20,10 +20,10 @@ _FILL = (
 _NOT_CHAT = ("prompt", "suffix", "echo", "best_of", "logprobs")
 
 
-def chat_body(request: CompletionsRequest, gap: Gap, target: Target, *, stream: bool) -> dict[str, Any]:
+def chat_body(request: CompletionsRequest, gap: Gap, target: Target) -> dict[str, Any]:
     """The body of the chat completion that answers one prompt."""
     chat = {name: value for name, value in request.fields.items() if name not in _NOT_CHAT}
-    if not stream:
+    if not request.stream:
         for name in ("stream", "stream_options"):
             chat.pop(name, None)
     if gap.after:
