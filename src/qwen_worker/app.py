@@ -132,13 +132,13 @@ class Gateway:
             await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """Serves the cron event: refreshes the logins that no request has refreshed, and merges old usage."""
+        """Serves the cron event: refreshes the logins that no request has refreshed, and sees to usage."""
         log = Log(self._sink, self._settings.log_level)
         await self._pool.keep_fresh(runtime, log)
         if runtime.database is not None:
-            from qwen_worker.usage.upkeep import merge_old_usage
+            from qwen_worker.usage.upkeep import keep_usage
 
-            await merge_old_usage(runtime.database, runtime.clock.now_ms(), log)
+            await keep_usage(self.ledger, runtime.database, runtime.clock, log)
 
     async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
         """Calls the handler. Raises ProxyError."""
