@@ -128,6 +128,7 @@ def test_context_costs_no_message(ask: Ask, gateway: Gateway) -> None:
     assert "System tools" in answer.stdout, answer
     counted = [request.endpoint for request in gateway.received]
     assert set(counted) == ({"count_tokens"} if gateway.way == "native" else set())
+    assert gateway.worker.log.text().count("POST /v1/messages/count_tokens 200") > 10
 
 
 def test_used_up_quota_stops_it_at_once(ask: Ask, gateway: Gateway) -> None:
