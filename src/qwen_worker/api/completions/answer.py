@@ -35,24 +35,23 @@ class AnswerFacts(NamedTuple):
 class Series:
     """The answers, to one prompt each, that one stream tells one after the other."""
 
-    __slots__ = ("_left", "_usage", "envelope")
+    __slots__ = ("_answers", "_usages", "envelope")
 
     def __init__(self, answers: int = 1) -> None:
         self.envelope: dict[str, Any] = {}
         """The first chunk of a host, whose id and model stand for all."""
-        self._left = answers
-        self._usage: dict[str, Any] | None = None
+        self._answers = answers
+        self._usages: list[dict[str, Any] | None] = []
 
     def end_of_answer(self, usage: dict[str, Any] | None) -> dict[str, Any] | None:
-        """Notes that an answer has ended. Returns the usage of all that have."""
-        self._left -= 1
-        self._usage = usage if self._usage is None else summed_usage((self._usage, usage))
-        return self._usage
+        """Notes that an answer has ended. Returns the usage of all that have; None unless all told theirs."""
+        self._usages.append(usage)
+        return None if None in self._usages else summed_usage(self._usages)
 
     @property
     def is_over(self) -> bool:
         """Whether the last answer has ended."""
-        return self._left == 0
+        return len(self._usages) == self._answers
 
 
 def completion_from(answer: dict[str, Any], facts: AnswerFacts) -> dict[str, Any]:

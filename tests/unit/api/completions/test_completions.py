@@ -105,6 +105,8 @@ async def test_usage_that_nobody_asked_for_is_no_chunk() -> None:
     world = World(StreamResponse(text("a") + FINISH + USAGE_CHUNK + DONE))
 
     assert all(data["choices"] for data in (await world.stream(prompt="x"))[:-1])
+    assert world.sent[0]["stream_options"] == {"include_usage": True}
+    assert world.logs.events("stream ended")[0]["usage"] == USAGE
 
 
 @virtual
