@@ -11,7 +11,7 @@ from openai import OpenAI
 
 from tests.simulator.config import DEFAULT_API_KEY
 from tests.simulator.legacy_endpoint import MODEL as NATIVE_MODEL
-from tests.simulator.recording import disconnected
+from tests.simulator.recording import Condition, disconnected, received
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartWorker
 from tests.worker.harness.node_client import run_node
@@ -123,13 +123,15 @@ def test_a_client_that_leaves_ends_the_calls_that_were_made_ahead(
     )
     next(stream)
     for attempt in (1, 2):
-        simulator.recorder.wait_for("prompts-left", lambda request, n=attempt: request.attempt == n)
+        simulator.recorder.wait_for("prompts-left", that_is(attempt, received))
     stream.close()
 
     for attempt in (1, 2):
-        simulator.recorder.wait_for(
-            "prompts-left", lambda request, n=attempt: request.attempt == n and request.disconnected
-        )
+        simulator.recorder.wait_for("prompts-left", that_is(attempt, disconnected))
+
+
+def that_is(attempt: int, condition: Condition) -> Condition:
+    return lambda request: request.attempt == attempt and condition(request)
 
 
 def test_tokens_are_refused(openai_client: OpenAI) -> None:
