@@ -135,7 +135,7 @@ class Gateway:
 
     async def scheduled(self, runtime: Runtime) -> None:
         """Serves the cron event: notes that it came, refreshes the logins that no request has refreshed, and
-        merges old usage.
+        sees to usage.
         """
         log = Log(self._sink, self._settings.log_level)
         if runtime.kv is not None:
@@ -148,9 +148,9 @@ class Gateway:
             await sweep(self.pool, runtime, log)
         await self.pool.keep_fresh(runtime, log)
         if runtime.database is not None:
-            from qwen_worker.usage.upkeep import merge_old_usage
+            from qwen_worker.usage.upkeep import keep_usage
 
-            await merge_old_usage(runtime.database, runtime.clock.now_ms(), log)
+            await keep_usage(self.ledger, runtime.database, runtime.clock, log)
 
     async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
         """Calls the handler. Raises ProxyError."""

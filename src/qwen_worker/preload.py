@@ -21,6 +21,7 @@ import qwen_worker.api.content_encoding
 import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
 import qwen_worker.api.health_stream
+import qwen_worker.api.in_turn
 import qwen_worker.api.logins
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler

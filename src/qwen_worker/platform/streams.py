@@ -124,6 +124,8 @@ class IdentityPipe:
 
     def _stop_observing(self) -> None:
         """Gives up the branch, and the memory that it takes."""
+        if self._branch is None:
+            return
         # Not called from Python, as in `close`: when the client goes away, the promise is never kept.
         js.queueMicrotask(self._branch.cancel.bind(self._branch))
         self._branch = None

@@ -42,7 +42,8 @@ def relay_translated(
         failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
         connection.cancel()  # nothing more of it is wanted
         ending = translator.end(failure)
-        await write_last(pipe, ending)
+        if ending:
+            await write_last(pipe, ending)
         completion = Completion(translator.error, translator.finish_reason, translator.usage)
         tail.feed(ending)
         return StreamOutcome(completion, tail.size_bytes, tail.kept)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.logs import LogBook
-from tests.worker.harness.served_worker import ProductionWorker, WranglerWorker
+from tests.worker.harness.served_worker import MakeDev, ProductionWorker, WranglerWorker
 
 ENVIRONMENT_VARIABLE = "QWEN_WORKER_RUNTIME"
 
@@ -56,6 +56,13 @@ def start_served_worker(variables: Mapping[str, str]) -> Worker:
     if selected_runtime() is Runtime.PRODUCTION:
         return ProductionWorker(variables)
     return WranglerWorker(variables)
+
+
+def start_make_dev(variables: Mapping[str, str]) -> Worker:
+    """Starts `make dev`, which is for the embedded runtime; on production's, what comes next to it."""
+    if selected_runtime() is Runtime.PRODUCTION:
+        return ProductionWorker(variables)
+    return MakeDev(variables)
 
 
 def start_quick_worker(variables: Mapping[str, str]) -> Worker:
