@@ -61,8 +61,8 @@ class Meter:
         self.is_stream = is_stream
 
     def answered(self, account: str, model: str, body: bytes) -> None:
-        """Notes that an account has begun to answer this body. If several answer parts of a request, the first
-        one counts.
+        """Notes that an account has begun to answer this body. If several answer parts of a request, the
+        first one counts.
         """
         row = self._row
         if row is None:
