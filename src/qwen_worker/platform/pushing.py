@@ -41,15 +41,35 @@ _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
 _timer_proxy: Any = None
 """One proxy for all streams: when a client goes away, no code is left that could free a proxy of its stream.
 """
-_iteration: Any = None
-"""What makes a stream's reader an asynchronous iterator of its chunks."""
-_no_places: Any = None
+_tools: "_Tools | None" = None
+
+
+class _Tools:
+    """JavaScript's functions, looked up once, since each look from Python costs microseconds. Made with the
+    first stream: a deployment's memory snapshot can hold none of them.
+    """
+
+    __slots__ = ("array", "assign", "constructor_of", "each_of", "iteration", "no_places", "push", "without_more")
+
+    def __init__(self, reader: Any) -> None:
+        array, objects = js.Array, js.Object
+        self.array = array.new
+        self.assign = objects.assign
+        self.without_more = objects.preventExtensions
+        self.push = array.prototype.push
+        self.each_of = array.fromAsync.call
+        self.iteration = js_object({"next": reader.read})
+        """What makes a reader an asynchronous iterator of its chunks: `valueOf` returns the reader itself."""
+        js.Reflect.set(self.iteration, js.Symbol.asyncIterator, objects.prototype.valueOf)
+        self.constructor_of = objects.bind
+        """Called with None and an object: a constructor that returns the object."""
+        self.no_places = self.constructor_of(None, self.without_more(array.new()))
 
 
 class Outlet:
     """A JavaScript stream that Python fills without waiting."""
 
-    __slots__ = ("_controller", "_events", "readable")
+    __slots__ = ("_controller", "_enqueue", "_events", "readable")
 
     def __init__(self) -> None:
         # `start` puts the controller there, `cancel` a reason.
@@ -60,12 +80,13 @@ class Outlet:
             js.ByteLengthQueuingStrategy.new(js_object({"highWaterMark": AHEAD_BYTES})),
         )
         self._controller = self._events[0]
+        self._enqueue = self._controller.enqueue
 
     def send(self, data: bytes) -> None:
         """Puts something on its way to the client. Raises StreamBroken if the client is gone."""
         if data:
             try:
-                self._controller.enqueue(to_js(data))
+                self._enqueue(to_js(data))
             except JsException:
                 raise StreamBroken from None
 
@@ -137,10 +158,17 @@ class Pusher:
 
     async def run(self, source: WorkerBodyReader) -> None:
         """Sends what is left of the source. Raises as `Pipe.translate` does."""
+        global _timer_proxy, _tools
         self._reader = source.reader
+        if self._reader is None:
+            return
+        if _tools is None:
+            _tools = _Tools(self._reader)
+            _timer_proxy = create_proxy(_on_timer)
+        _tools.assign(self._reader, _tools.iteration)
         _running[id(self)] = self
         is_broken = False
-        while self._reader is not None and not self._has_ended():
+        while not self._has_ended():
             try:
                 await self._read()
                 break
@@ -193,21 +221,16 @@ class Pusher:
         """A promise, kept when the source has ended, and broken when it breaks or when there is no place for
         what has come last.
         """
-        global _timer_proxy, _iteration, _no_places
-        if _timer_proxy is None:
-            _timer_proxy = create_proxy(_on_timer)
-            _iteration = _methods_of_iteration(self._reader)
-            _no_places = js.Object.preventExtensions(js.Array.new())
-        if self._places is None:
-            js.Object.assign(self._reader, _iteration)
+        tools = _tools
+        assert tools is not None
+        self._limit = self._taken + len(self._chunks)
         if self._is_quiet:
-            self._places, count = _no_places, 0
+            to_fill = tools.no_places
         else:
-            self._places, count = js.Object.preventExtensions(js.Array.new(PLACES).fill()), PLACES
-        self._limit = self._taken + len(self._chunks) + 2 * count
-        return js.Array.fromAsync.call(
-            js.Object.bind(None, self._places), self._reader, js.Array.prototype.push, self._chunks
-        )
+            self._places = tools.without_more(tools.array(PLACES).fill())
+            self._limit += 2 * PLACES
+            to_fill = tools.constructor_of(None, self._places)
+        return tools.each_of(to_fill, self._reader, tools.push, self._chunks)
 
     def _wake_with_next_chunk(self) -> None:
         if not self._is_quiet:
@@ -255,9 +278,3 @@ def _on_timer(key: int) -> None:
     if pusher is not None:
         pusher.look()
 
-
-def _methods_of_iteration(reader: Any) -> Any:
-    """What makes readers asynchronous iterators: `valueOf` returns the reader itself."""
-    methods = js_object({"next": reader.read})
-    js.Reflect.set(methods, js.Symbol.asyncIterator, js.Object.prototype.valueOf)
-    return methods

@@ -97,6 +97,8 @@ class IdentityPipe:
             await self._writer.write(to_js(data))
         except JsException:
             raise StreamBroken from None
+        # The request may end now. Without a turn of the event loop before, the memory of this write is lost.
+        await asyncio.sleep(0)
 
     def relay(
         self,
