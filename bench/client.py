@@ -103,6 +103,14 @@ async def ask_once(port: int, request: bytes) -> Answer:
         connection.close()
 
 
+async def leave(port: int, request: bytes) -> None:
+    """Asks for a stream on a connection of its own, and goes away when it has begun."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await reader.readuntil(b"data: ")
+    writer.close()
+
+
 async def text_delays(port: int, request: bytes) -> list[float]:
     """Asks for a stream of stamped texts (see bench.upstream); seconds from sending to arrival of each."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

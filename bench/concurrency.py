@@ -6,6 +6,7 @@ from itertools import pairwise
 from bench.client import Answer, ask_once, chat
 from bench.latency import percentile
 from bench.report import Section, Target
+from bench.translation import TRANSLATED
 from bench.workers import LIMIT, OURS_B, OURS_D, Subject, running
 
 STREAMS = 200
@@ -13,13 +14,19 @@ PAUSE_MS = 20
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """The same load directly, through the limit and through both of our ways to relay."""
+    """The same load directly, through the limit, through both of our ways to relay, and translated."""
     chunks = 150 if quick else 400
     request = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}")
+    translated = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}", **TRANSLATED)
     rows = [_row("directly", await _load(upstream_port, request), None)]
     complete: dict[str, int] = {}
-    for subject in (LIMIT, OURS_B, OURS_D):
-        answers, memory_bytes = await _loaded_worker(subject, upstream_port, request)
+    for subject, asked in (
+        (LIMIT, request),
+        (OURS_B, request),
+        (OURS_D, request),
+        (OURS_B._replace(name=f"{OURS_B.name}, translated"), translated),
+    ):
+        answers, memory_bytes = await _loaded_worker(subject, upstream_port, asked)
         rows.append(_row(subject.name, answers, memory_bytes))
         complete[subject.name] = sum(answer.is_complete_stream for answer in answers)
     section = Section(

@@ -102,7 +102,9 @@ def test_what_is_never_recognized_again_is_no_longer_learnt() -> None:
     assert pattern.text_of(data) is None
 
 
-@pytest.mark.parametrize("texts", [["a"], ["a", "", "b\n\n"], ['"', "\\n", "\u2028é🙂"], ["\ud83d", "\ude42"]])
+@pytest.mark.parametrize(
+    "texts", [["a"], ["a", "", "b\n\n"], ['"', "\\n", "\u2028é🙂"], ["\ud83d", "\ude42"]]
+)
 def test_the_text_of_events_like_the_first_is_told(texts: list[str]) -> None:
     pattern = learnt(json.dumps(chunk("first")))
     data = "".join(f"data: {json.dumps(chunk(text))}\n\n" for text in texts).encode()

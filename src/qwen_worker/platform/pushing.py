@@ -12,6 +12,7 @@ given places, and a client that reads slowly stops the reading.
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -37,6 +38,7 @@ TICK_MS = int(TRANSLATE_SECONDS * 1000)
 SOON_MS = 5
 """When to look for the first time whether the client has taken something."""
 
+_numbers = count()
 _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
 _timer_proxy: Any = None
 """One proxy for all streams: when a client goes away, no code is left that could free a proxy of its stream.
@@ -49,7 +51,16 @@ class _Tools:
     first stream: a deployment's memory snapshot can hold none of them.
     """
 
-    __slots__ = ("array", "assign", "constructor_of", "each_of", "iteration", "no_places", "push", "without_more")
+    __slots__ = (
+        "array",
+        "assign",
+        "constructor_of",
+        "each_of",
+        "iteration",
+        "no_places",
+        "push",
+        "without_more",
+    )
 
     def __init__(self, reader: Any) -> None:
         array, objects = js.Array, js.Object
@@ -119,6 +130,7 @@ class Pusher:
         "_is_over",
         "_is_quiet",
         "_limit",
+        "_number",
         "_outlet",
         "_places",
         "_reader",
@@ -131,6 +143,7 @@ class Pusher:
     def __init__(
         self, pipe: "Pipe", outlet: Outlet, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> None:
+        self._number = next(_numbers)
         self._target = pipe
         self._outlet = outlet
         self._feed = feed
@@ -144,10 +157,11 @@ class Pusher:
         self._limit = 0
         """How many must have come when reading failed for want of places."""
         self._places: Any = None
+        """The array that is filled; None if it is the one that has no places."""
         self._is_quiet = True
         """Whether the next chunk is to wake Python."""
         self._has_come = False
-        """Whether something was taken since the last tick."""
+        """Whether something has come since the last tick, or since something was sent at once."""
         self._ticking: Any = None
         self._room: asyncio.Future[None] | None = None
 
@@ -165,24 +179,25 @@ class Pusher:
         if _tools is None:
             _tools = _Tools(self._reader)
             _timer_proxy = create_proxy(_on_timer)
-        _tools.assign(self._reader, _tools.iteration)
-        _running[id(self)] = self
+        tools = _tools
+        tools.assign(self._reader, tools.iteration)
+        _running[self._number] = self
         is_broken = False
         while not self._has_ended():
             try:
-                await self._read()
+                await self._read(tools)
                 break
             except JsException:
                 if self._taken + len(self._chunks) <= self._limit:
                     is_broken = True
                     break
             if self._take():
-                self._is_quiet = False
+                self._is_quiet = self._has_come = False
             if self._ticking is None:
-                self._ticking = setInterval(_timer_proxy, TICK_MS, id(self))
+                self._ticking = setInterval(_timer_proxy, TICK_MS, self._number)
             await self._client_keeps_up()
         self._stop_ticking()
-        del _running[id(self)]
+        del _running[self._number]
         self._take()
         if self._failure is not None:
             raise self._failure
@@ -217,14 +232,13 @@ class Pusher:
     def _has_ended(self) -> bool:
         return self._failure is not None or self._is_over()
 
-    def _read(self) -> Any:
+    def _read(self, tools: _Tools) -> Any:
         """A promise, kept when the source has ended, and broken when it breaks or when there is no place for
         what has come last.
         """
-        tools = _tools
-        assert tools is not None
         self._limit = self._taken + len(self._chunks)
         if self._is_quiet:
+            self._places = None
             to_fill = tools.no_places
         else:
             self._places = tools.without_more(tools.array(PLACES).fill())
@@ -233,9 +247,9 @@ class Pusher:
         return tools.each_of(to_fill, self._reader, tools.push, self._chunks)
 
     def _wake_with_next_chunk(self) -> None:
-        if not self._is_quiet:
-            self._is_quiet = True
-            self._limit = self._taken + len(self._chunks)
+        self._is_quiet = True
+        if self._places is not None and self._taken <= self._limit:
+            self._limit = self._taken
             self._places.length = 0
 
     def _stop_ticking(self) -> None:
@@ -248,7 +262,7 @@ class Pusher:
         pause_ms = SOON_MS
         while self._outlet.room_bytes <= 0 and not self._has_ended():
             self._room = asyncio.get_running_loop().create_future()
-            setTimeout(_timer_proxy, pause_ms, id(self))
+            setTimeout(_timer_proxy, pause_ms, self._number)
             pause_ms = min(2 * pause_ms, TICK_MS)
             await self._room
             self._room = None
@@ -273,8 +287,7 @@ class Pusher:
         return bool(out)
 
 
-def _on_timer(key: int) -> None:
-    pusher = _running.get(key)
+def _on_timer(number: int) -> None:
+    pusher = _running.get(number)
     if pusher is not None:
         pusher.look()
-
