@@ -20,6 +20,7 @@ import js
 from js import clearInterval, setInterval, setTimeout
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from qwen_worker.platform import promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import js_object
 from qwen_worker.platform.ports import TRANSLATE_SECONDS, StreamBroken
@@ -54,22 +55,22 @@ class _Tools:
     __slots__ = (
         "array",
         "assign",
+        "bind_each_of",
         "constructor_of",
-        "each_of",
         "iteration",
         "no_places",
         "push",
         "without_more",
     )
 
-    def __init__(self, reader: Any) -> None:
+    def __init__(self) -> None:
         array, objects = js.Array, js.Object
         self.array = array.new
         self.assign = objects.assign
         self.without_more = objects.preventExtensions
         self.push = array.prototype.push
-        self.each_of = array.fromAsync.call
-        self.iteration = js_object({"next": reader.read})
+        self.bind_each_of = array.fromAsync.bind
+        self.iteration = js_object({"next": js.ReadableStreamDefaultReader.prototype.read})
         """What makes a reader an asynchronous iterator of its chunks: `valueOf` returns the reader itself."""
         js.Reflect.set(self.iteration, js.Symbol.asyncIterator, objects.prototype.valueOf)
         self.constructor_of = objects.bind
@@ -177,7 +178,7 @@ class Pusher:
         if self._reader is None:
             return
         if _tools is None:
-            _tools = _Tools(self._reader)
+            _tools = _Tools()
             _timer_proxy = create_proxy(_on_timer)
         tools = _tools
         tools.assign(self._reader, tools.iteration)
@@ -244,7 +245,7 @@ class Pusher:
             self._places = tools.without_more(tools.array(PLACES).fill())
             self._limit += 2 * PLACES
             to_fill = tools.constructor_of(None, self._places)
-        return tools.each_of(to_fill, self._reader, tools.push, self._chunks)
+        return promises.called(tools.bind_each_of(to_fill, self._reader, tools.push, self._chunks))
 
     def _wake_with_next_chunk(self) -> None:
         self._is_quiet = True

@@ -29,9 +29,8 @@ class ChunkTranslator:
         """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
         it was not sent to its end.
         """
-        if self.is_over:
-            return
-        text = self._usual.text_of_events(data) if self._parser.is_between_events else None
+        is_whole = self._parser.is_between_events and not self.is_over
+        text = self._usual.text_of_events(data) if is_whole else None
         if text is not None:
             self._take_text(text)
             return
