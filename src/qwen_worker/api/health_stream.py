@@ -8,7 +8,6 @@ from qwen_worker.api.chat.events import DONE, KEEP_ALIVE
 from qwen_worker.api.context import Context
 from qwen_worker.api.proxy import STREAM_HEADERS
 from qwen_worker.platform.ports import Response, StreamBroken
-from qwen_worker.streams.writing import write_last
 
 KEEP_ALIVES = 4
 PAUSE_SECONDS = 0.4
@@ -28,7 +27,7 @@ async def stream(context: Context) -> None:
         for _ in range(KEEP_ALIVES):
             await context.runtime.clock.sleep(PAUSE_SECONDS)
             await pipe.write(KEEP_ALIVE)
-        await write_last(pipe, DONE)
+        await pipe.write(DONE)
     except StreamBroken:
         context.log.info("client gone")
     pipe.close()
