@@ -16,12 +16,14 @@ CUT_EACH = 3
 
 
 class Kind(NamedTuple):
-    """What one Worker is asked for; `base` is the kind whose growth is the runtime's own."""
+    """What one Worker is asked for. `base` is the kind whose growth is the runtime's own, `cut` what each
+    third client asks for instead and leaves.
+    """
 
     subject: Subject
     request: bytes
     base: str | None
-    is_cut: bool = False
+    cut: bytes | None = None
 
 
 _WHOLE, _STREAM = chat(2_000), chat(2_000, bench="burst 20")
@@ -31,13 +33,15 @@ KINDS = {
     "streams, limit": Kind(LIMIT, _STREAM, None),
     "streams (B)": Kind(OURS_B, _STREAM, "streams, limit"),
     "streams (D)": Kind(OURS_D, _STREAM, "streams, limit"),
-    "Responses, a third cut (D)": Kind(OURS_D, response(bench="paced 5 2"), "streams, limit", is_cut=True),
+    "Responses, a third cut (D)": Kind(
+        OURS_D, response(bench="burst 20"), "streams, limit", cut=response(bench="paced 40 50")
+    ),
 }
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """Sends so many requests and streams that a leak would show in the memory."""
-    scale = 250 if quick else 2_000
+    scale = 250 if quick else 1_500
     checkpoints = (scale, scale * 2, scale * 4)
     rows: list[tuple[str, ...]] = []
     left: dict[str, float] = {}
@@ -75,8 +79,8 @@ async def _sizes(worker: Measured, kind: Kind, counts: tuple[int, ...]) -> list[
 async def _line(port: int, kind: Kind, count: int) -> None:
     connection = await connect(port)
     for number in range(count):
-        if kind.is_cut and number % CUT_EACH == 0:
-            await leave_early(port, kind.request)
+        if kind.cut is not None and number % CUT_EACH == 0:
+            await leave_early(port, kind.cut)
             continue
         answer = await connection.ask(kind.request)
         if not answer.is_complete:
