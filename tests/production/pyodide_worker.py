@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.production.node import newest_node
 from tests.worker.harness.logs import LogBook
 from tools.processes import ProcessGroup
 from tools.repository import SOURCE
@@ -75,7 +76,7 @@ class PyodideWorker:
             "kv": kv,
         }
         self._group = ProcessGroup(
-            [shutil.which("node") or "node", str(_HOST), json.dumps(options)],
+            [newest_node(), str(_HOST), json.dumps(options)],
             cwd=_DIRECTORY,
             environment={**os.environ, "NODE_OPTIONS": "--stack-trace-limit=30", "NO_COLOR": "1"},
             on_line=self._hear,
