@@ -34,6 +34,11 @@ class PyodideRuntime(NamedTuple):
     python: str
     since: str
 
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.package.replace("pyodide-", "Pyodide ")
+
 
 RUNTIMES = (
     PyodideRuntime("pyodide-0.28", "3.13", "2025-09-29"),
@@ -86,6 +91,11 @@ class PyodideWorker:
         self.python: str = announcement["python"]
         self.base_url = f"http://127.0.0.1:{announcement['port']}"
         self._control_url = f"http://127.0.0.1:{announcement['control']}"
+
+    @property
+    def pid(self) -> int:
+        """The id of the Node.js process."""
+        return self._group.pid
 
     @property
     def openai_base_url(self) -> str:

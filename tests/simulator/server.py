@@ -11,7 +11,9 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from pydantic import ValidationError
 
+from tests.simulator import authorize_page
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
 from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
@@ -23,6 +25,7 @@ from tests.simulator.messages_endpoint import MessagesEndpoint
 from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
+from tests.simulator.public_hosts import PUBLIC_HOSTS
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
 from tests.simulator.responses_endpoint import ResponsesEndpoint
 
@@ -106,6 +109,7 @@ class QwenSimulator:
         await site.start()
         self.port = int(self._runner.addresses[0][1])
         self.oauth.default_resource_url = self.api_url
+        self.oauth.device_flow.verification_uri = f"{self.url}/authorize"
 
     async def stop(self) -> None:
         """Cut all connections and stop listening."""
@@ -137,7 +141,11 @@ class QwenSimulator:
         self._answering.add(task)
         outcome: Outcome = "failed"
         try:
-            response = await self._answer(Exchange(request, record, self.recorder), body)
+            exchange = Exchange(request, record, self.recorder)
+            try:
+                response = await self._answer(exchange, body)
+            except ValidationError as error:
+                response = await exchange.send_misuse(error)
             outcome = "completed"
             return response
         except (asyncio.CancelledError, ConnectionError):
@@ -167,6 +175,10 @@ class QwenSimulator:
 
     async def _answer(self, exchange: Exchange, body: JsonValue) -> web.StreamResponse:
         endpoint = exchange.record.endpoint
+        public = PUBLIC_HOSTS.get(exchange.request.host)
+        fault = None if public is None else public.answer(exchange.record)
+        if fault is not None:
+            return await exchange.send_fault(fault)
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
         if endpoint == "embeddings":
@@ -181,6 +193,8 @@ class QwenSimulator:
             return await self._messages.answer(exchange, body)
         if endpoint in _OAUTH_ENDPOINTS:
             return await self._oauth.answer(exchange)
+        if endpoint == "authorize":
+            return await authorize_page.answer(exchange.request, self.oauth)
         return await exchange.send_json(404, {"error": {"message": "Not found", "code": "not_found"}})
 
 
@@ -204,6 +218,8 @@ def _endpoint(request: web.Request) -> Endpoint:
         return "token"
     if path.endswith("/api/v1/oauth2/device/code"):
         return "device_code"
+    if path == "/authorize":
+        return "authorize"
     return "other"
 
 

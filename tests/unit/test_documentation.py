@@ -18,11 +18,12 @@ from tools.repository import ROOT, SOURCE
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+LOGINS = ROOT / "docs" / "logins.md"
 EXAMPLE = (ROOT / ".dev.vars.example").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMING_DOCUMENTS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 """Those that name the files of this version."""
-NO_EVENTS = {"outcome", "completed", "npx wrangler tail", "exceededCpu"}
+NO_EVENTS = {"outcome", "completed", "make logs", "exceededCpu"}
 """What is quoted among the log lines and is none."""
 OLDER_NAMES = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"}
 """They stay valid, and the example shows the newer ones."""
@@ -30,7 +31,7 @@ PAGES_NAMED = sorted(
     {
         name
         for file in [ROOT / ".dev.vars.example", *(ROOT / "tools").glob("*.py")]
-        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z]+)*)?", file.read_text())
+        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z0-9]+)*)?", file.read_text())
     }
 )
 """`docs/accounts.md, Several accounts`: what tools and the example send people to."""
@@ -117,17 +118,19 @@ def test_the_example_as_it_stands_changes_nothing() -> None:
 def test_every_endpoint_is_documented_and_answers() -> None:
     documented = [quoted(row[0])[0] for row in rows(section(README, "Endpoints"))]
 
-    assert set(documented) == {*endpoint_names(), "GET /"}
-    for endpoint in documented:
+    assert set(documented) == {*endpoint_names(has_admin=False), "GET /", "GET /v1/logins"}
+    logins = [quoted(row[0])[0] for row in rows(section(LOGINS, "Requests"))]
+    assert {*documented, *logins} == {*endpoint_names(has_admin=True), "GET /"}
+    for endpoint in (*documented, *logins):
         method, path = endpoint.split()
-        route = find_route(path)
+        route = find_route(path, has_admin=True)
         assert route is not None
         assert route.endpoint(method) is not None
 
 
 def test_endpoints_that_need_a_key_are_marked() -> None:
     for endpoint, key, _ in rows(section(README, "Endpoints")):
-        route = find_route(quoted(endpoint)[0].split()[1])
+        route = find_route(quoted(endpoint)[0].split()[1], has_admin=True)
         assert route is not None
         assert key == ("yes" if route.needs_key else "no")
 
@@ -193,6 +196,8 @@ def test_commands_of_make_exist(document: Path) -> None:
     text = document.read_text()
     for command in re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in targets, command
+    for module in re.findall(r"python -m (tools\.[a-z_]+)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
 
 
 @pytest.mark.parametrize("document", NAMING_DOCUMENTS, ids=lambda path: path.name)

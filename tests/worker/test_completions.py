@@ -154,9 +154,8 @@ def test_an_error_in_the_middle_reaches_the_client(openai_client: OpenAI) -> Non
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_node(worker: Worker, stream: bool) -> None:
     request = {"model": MODEL, "prompt": "x", "stream": stream, **simulate(text=WORDS)}
-    reported = run_node(
-        "completions.mjs", {"baseURL": worker.openai_base_url, "apiKey": CLIENT_KEY, "request": request}
-    )
+    parameters = {"baseURL": worker.openai_base_url, "apiKey": CLIENT_KEY, "request": request}
+    reported = run_node("chat.mjs", {**parameters, "legacy": True})
 
     completions = reported["chunks"] if stream else [reported["completion"]]
     assert "".join(choice["text"] for part in completions for choice in part["choices"]) == TEXT

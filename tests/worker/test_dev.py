@@ -15,15 +15,13 @@ import httpx
 import psutil
 import pytest
 
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 from tests.worker.harness.served_worker import MAKE_DEV
 from tools.network import free_port, wait_for_answer
 from tools.processes import living_members
 from tools.repository import ROOT
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="make dev is for the embedded runtime"
-)
+pytestmark = embedded_only("make dev is for the embedded runtime")
 
 
 @contextmanager

@@ -47,6 +47,10 @@ class KeyValueStore(Protocol):
         """Writes the value. Raises StoreError (an error, or more than one write a second to the key)."""
         ...
 
+    async def delete(self, key: str) -> None:
+        """Removes the value, if there is one. Raises StoreError."""
+        ...
+
 
 class Database(Protocol):
     """A D1 database: SQLite, one location writes. Numbers up to 2**53, texts, no NULL."""
@@ -105,7 +109,7 @@ class Pipe(Protocol):
 
     @property
     def readable(self) -> ByteStream:
-        """What the client is given."""
+        """What the client is given; asked for no sooner than something is written, relayed or translated."""
         ...
 
     async def write(self, data: bytes) -> None:
@@ -137,9 +141,9 @@ class Pipe(Protocol):
         the end of the source or of what is wanted of it (`is_over`). The caller then cancels what is left of
         `source`.
 
-        What comes first after `head` goes out at once as well; later bytes are gathered, so that `feed` is
-        called at most every TRANSLATE_SECONDS and nothing is held back for longer. A client that reads
-        slowly stops the reading of `source`.
+        What comes first after `head`, or after a pause of TRANSLATE_SECONDS, goes out at once as well; later
+        bytes are gathered, so that nothing is held back for longer than TRANSLATE_SECONDS. A client that
+        reads slowly stops the reading of `source`.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled, or if the client is gone;
         and what `feed` raises: at once for `head`, otherwise when awaited.

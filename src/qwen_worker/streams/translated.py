@@ -8,7 +8,6 @@ from qwen_worker.platform.ports import BodyReader, Clock, Pipe
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import watched
 from qwen_worker.streams.outcome import StreamOutcome
-from qwen_worker.streams.writing import write_last
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.connection import Connection
@@ -43,7 +42,7 @@ def relay_translated(
         connection.cancel()  # nothing more of it is wanted
         ending = translator.end(failure)
         if ending:
-            await write_last(pipe, ending)
+            await pipe.write(ending)
         completion = Completion(translator.error, translator.finish_reason, translator.usage)
         tail.feed(ending)
         return StreamOutcome(completion, tail.size_bytes, tail.kept)

@@ -54,15 +54,15 @@ class Meter:
         """How many texts are to be embedded."""
 
     def asked(self, model: str, *, is_known: bool, is_stream: bool) -> None:
-        """What the request asks for. A model that is neither configured (`is_known`) nor has ever answered
-        is not told from others.
+        """Notes what the request asks for. Models that are neither configured (`is_known`) nor have ever
+        answered are counted together, as OTHER.
         """
         self._model = model if is_known or model in self._ledger.models else OTHER
         self.is_stream = is_stream
 
     def answered(self, account: str, model: str, body: bytes) -> None:
-        """An account has begun to answer this body. If several answer parts of a request, the first one
-        counts.
+        """Notes that an account has begun to answer this body. If several answer parts of a request, the
+        first one counts.
         """
         row = self._row
         if row is None:
@@ -77,7 +77,7 @@ class Meter:
             sample = sample_of(body)
             self._samples.append(sample)
             if self._client.tokens_per_day is not None:
-                # Or whoever always hangs up would never reach a limit.
+                # Counted now, since a client that always hangs up would never reach its limit otherwise.
                 lent = estimated_input(sample)
                 self._lent += lent
                 self._add(row, estimated_input_tokens=lent)
@@ -147,7 +147,7 @@ class Meter:
 
 
 def _class_of(error: ProxyError) -> str:
-    """Whose fault it is, for a sum of errors of one kind."""
+    """The class that usage counts the error in: by whose fault it is."""
     if error.status == 429:
         return "limit"
     if error.status < 500:

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Protocol
 
+import pytest
+
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.logs import LogBook
 from tests.worker.harness.served_worker import MakeDev, ProductionWorker, WranglerWorker
@@ -42,6 +44,11 @@ class Worker(Protocol):
 def selected_runtime() -> Runtime:
     """The runtime that the environment asks for. Raises ValueError for an unknown one."""
     return Runtime(os.environ.get(ENVIRONMENT_VARIABLE, Runtime.EMBEDDED.value))
+
+
+def embedded_only(reason: str = "needs a Worker that nothing stands before") -> pytest.MarkDecorator:
+    """A mark for tests that the production runtime cannot run."""
+    return pytest.mark.skipif(selected_runtime() is not Runtime.EMBEDDED, reason=reason)
 
 
 def start_served_worker(variables: Mapping[str, str]) -> Worker:

@@ -24,7 +24,7 @@ _READY = re.compile(r"Ready on (http://\S+)")
 _CRASHED = 500
 _QUOTES = "'`\""
 
-MAKE_DEV = "import sys, pathlib, tools.dev as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
+MAKE_DEV = "import sys, pathlib, tools.dev_server as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
 """`make dev` with another file in place of the checkout's `.dev.vars`, which must not decide what is tested.
 """
 
