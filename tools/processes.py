@@ -27,7 +27,8 @@ class ProcessGroup:
     """A running program with its descendants.
 
     `on_line` gets each line of its standard output and error, without the line feed and with undecodable
-    bytes replaced, and `on_end` is called after the last one; both in a thread of their own.
+    bytes replaced, and `on_end` is called after the last one, or when `on_line` has raised an exception; both
+    in a thread of their own.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class ProcessGroup:
         atexit.unregister(self.stop)
 
     def _read(self, on_line: Callable[[str], None], on_end: Callable[[], None]) -> None:
-        if self._process.stdout is not None:
-            with self._process.stdout as output:
-                for line in output:
-                    on_line(line.rstrip("\n"))
-        on_end()
+        try:
+            if self._process.stdout is not None:
+                with self._process.stdout as output:
+                    for line in output:
+                        on_line(line.rstrip("\n"))
+        finally:
+            on_end()
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):

@@ -4,6 +4,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from tools.processes import ProcessGroup, living_members
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); "
@@ -80,3 +82,19 @@ def test_several_threads_may_stop_a_group() -> None:
 
     assert program.lines.get(timeout=10) is None
     assert not any(thread.is_alive() for thread in stoppers)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_end_is_told_when_a_line_cannot_be_passed_on() -> None:
+    """`make dev | head` prints into a pipe that nobody reads any more. It must not go on unheard."""
+    ended = threading.Event()
+
+    def fail(_: str) -> None:
+        raise BrokenPipeError
+
+    group = ProcessGroup(
+        [sys.executable, "-c", SLEEP], cwd=Path.cwd(), environment=os.environ, on_line=fail, on_end=ended.set
+    )
+
+    assert ended.wait(10)
+    group.stop()
