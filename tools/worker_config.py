@@ -20,12 +20,20 @@ EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 EMBEDDED_COMPATIBILITY_FLAGS = ["python_workers"]
 
 # The embedded runtime runs no cron triggers and keeps no logs.
+_PYTHONS = (("2026-09-08", "3.14"), ("2025-09-29", "3.13"), ("", "3.12"))
+"""From which compatibility date on production runs which Python (workers-runtime)."""
+
 _PRODUCTION_ONLY = ("triggers", "observability")
 
 
 def production_config() -> dict[str, Any]:
     """wrangler.toml as it is."""
-    return tomllib.loads(WRANGLER_TOML.read_text())
+    return tomllib.loads(WRANGLER_TOML.read_text(encoding="utf-8"))
+
+
+def expected_python(compatibility_date: str) -> str:
+    """The Python, such as `3.14`, that production runs a Worker of this compatibility date with."""
+    return next(python for since, python in _PYTHONS if compatibility_date >= since)
 
 
 def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -63,7 +71,7 @@ def write_local_config(directory: Path, source: Path, variables: Mapping[str, st
     """Writes `local_config` to a file in `directory`, which is created, and returns its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "wrangler.json"
-    path.write_text(json.dumps(local_config(source, variables), indent=2))
+    path.write_text(json.dumps(local_config(source, variables), indent=2), encoding="utf-8")
     # The variables may hold credentials.
     path.chmod(0o600)
     return path
