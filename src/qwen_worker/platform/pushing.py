@@ -135,10 +135,10 @@ class Pusher:
         "_outlet",
         "_places",
         "_reader",
-        "_room",
         "_taken",
         "_target",
         "_ticking",
+        "_wake",
     )
 
     def __init__(
@@ -164,7 +164,8 @@ class Pusher:
         self._has_come = False
         """Whether something has come since the last tick, or since something was sent at once."""
         self._ticking: Any = None
-        self._room: asyncio.Future[None] | None = None
+        self._wake: Callable[[], None] | None = None
+        """Ends the wait for the client."""
 
     def begin(self, head: bytes) -> None:
         """Sends the translation of the head. Raises what `feed` raises."""
@@ -212,11 +213,11 @@ class Pusher:
             self.stop()
         elif self._has_come:
             self._has_come = self._is_quiet = False
-        elif self._room is None:
+        elif self._wake is None:
             self._stop_ticking()
             self._wake_with_next_chunk()
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
+        if self._wake is not None:
+            self._wake()
 
     def look_for_client(self) -> None:
         """Stops if the client is gone."""
@@ -262,11 +263,12 @@ class Pusher:
         """Waits until the client has taken enough of what was sent."""
         pause_ms = SOON_MS
         while self._outlet.room_bytes <= 0 and not self._has_ended():
-            self._room = asyncio.get_running_loop().create_future()
+            woken = asyncio.get_running_loop().create_future()
+            self._wake = _setter(woken)
             setTimeout(_timer_proxy, pause_ms, self._number)
             pause_ms = min(2 * pause_ms, TICK_MS)
-            await self._room
-            self._room = None
+            await woken
+            self._wake = None
 
     def _take(self) -> bool:
         """Sends what has gathered; whether there was anything to send. Keeps an exception for the code that
@@ -286,6 +288,14 @@ class Pusher:
             self._failure = failure
             return False
         return bool(out)
+
+
+def _setter(future: "asyncio.Future[None]") -> Callable[[], None]:
+    def set_it() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    return set_it
 
 
 def _on_timer(number: int) -> None:

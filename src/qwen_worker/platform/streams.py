@@ -120,10 +120,10 @@ class IdentityPipe:
     ) -> Coroutine[Any, Any, None]:
         from qwen_worker.platform.pushing import Outlet, Pusher
 
-        outlet = Outlet()
+        outlet = self._outlet or Outlet()
         self._pusher = pusher = Pusher(self, outlet, feed, is_over)
         pusher.begin(head)
-        if not self._is_given:
+        if outlet is self._outlet or not self._is_given:
             self._outlet, self._readable = outlet, outlet.readable
             return pusher.run(cast(WorkerBodyReader, source))
         self._stop_observing()
