@@ -49,6 +49,8 @@ def main(arguments: Sequence[str]) -> None:
             install_python_packages()
         for project in projects:
             install_node_packages(project)
+        if ROOT not in projects:
+            install_page_packages()
 
 
 def check_python() -> None:
@@ -113,6 +115,20 @@ def install_node_packages(project: Path) -> None:
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
     run(["npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=project)
     stamp.write_text(fingerprint)
+
+
+def install_page_packages() -> None:
+    """Installs what the page needs of the repository's own Node project, which holds the Wrangler that deploys
+    besides. Leaves alone what is there already, with or without that Wrangler.
+    """
+    modules = ROOT / "node_modules"
+    pins = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    with contextlib.suppress(OSError):
+        installed = {name: json.loads((modules / name / "package.json").read_text())["version"] for name in pins}
+        if installed == pins:
+            return
+    say(f"installing Node packages into {modules.relative_to(ROOT)}")
+    run(["npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error"])
 
 
 def dependency_groups() -> object:

@@ -5,12 +5,13 @@ module makes the difference, so that there is no second file to maintain.
 """
 
 import json
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.repository import WRANGLER_TOML
+from tools.repository import ROOT, WRANGLER_TOML
 
 # The newest date that the embedded workerd knows. Asked for a later one, it warns and falls back to this one.
 EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
@@ -39,6 +40,9 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     return {
         **config,
         "main": str(source / entry),
+        # wrangler takes paths from the folder of the configuration, and runs the command there.
+        "assets": {**config["assets"], "directory": str(ROOT / config["assets"]["directory"])},
+        "build": {**config["build"], "command": f"cd {shlex.quote(str(ROOT))} && {config['build']['command']}"},
         "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
         "kv_namespaces": [
             # The embedded wrangler knows no automatic provisioning: it wants an id, any id.
