@@ -20,6 +20,7 @@ Endpoint = Literal[
     "models",
     "token",
     "device_code",
+    "authorize",
     "other",
 ]
 
@@ -52,7 +53,8 @@ class FaultQueue:
     ) -> None:
         """Queue a fault (or its JSON description) for the next `times` requests to `endpoint`.
 
-        `credential`, an access token, an API key or the name of a login, limits it to requests with that one.
+        `credential`, an access token, an API key, the name of a login or the user code of a login that is
+        not approved yet, limits it to requests with that one.
         Raises pydantic's ValidationError.
         """
         entry = _QueuedFault(Fault.model_validate(fault), endpoint, times, credential)

@@ -193,5 +193,9 @@ NAMED_FAULTS: Final[dict[str, JsonObject]] = {
     ),
     "oauth_access_denied": _oauth_error(400, "access_denied", "The user denied the request"),
     "oauth_expired_token": _oauth_error(400, "expired_token", "The device code has expired"),
+    # A guess: nobody has published how Qwen words it, and some saw an HTML page (`oauth_200_html`).
+    "oauth_tier_closed": _oauth_error(
+        403, "unauthorized_client", "Qwen OAuth free tier was discontinued on 2026-04-15."
+    ),
     "oauth_device_code_expired_401": _oauth_error(401, "invalid_request", "The device code has expired"),
 }

@@ -6,25 +6,14 @@ of the configured clock.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from tests.simulator.config import CLIENT_ID, SimulatorConfig
+from tests.simulator.device_flow import DEVICE_GRANT, DeviceFlow, OAuthAnswer, refusal
 from tests.simulator.json_types import JsonObject
 from tests.simulator.named_faults import INVALID_REFRESH_TOKEN
-
-DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-
-
-class OAuthAnswer(NamedTuple):
-    """Status and JSON body of an OAuth endpoint's answer."""
-
-    status: int
-    body: JsonObject
 
 
 @dataclass(slots=True)
@@ -69,18 +58,6 @@ class Login:
         self.access_tokens.clear()
 
 
-@dataclass(slots=True)
-class DeviceCode:
-    """A pending device authorization; `decision` is None until the user approves or denies."""
-
-    device_code: str
-    user_code: str
-    code_challenge: str
-    expires_at: float
-    decision: bool | None = None
-    polled_at: float | None = None
-
-
 class OAuthState:
     """All logins and device codes of one simulator."""
 
@@ -90,9 +67,11 @@ class OAuthState:
         self._issued = 0
         self._login_of_refresh_token: dict[str, Login] = {}
         self._login_of_access_token: dict[str, Login] = {}
-        self._device_codes: dict[str, DeviceCode] = {}
+        self.device_flow = DeviceFlow(config)
         self.logins: dict[str, Login] = {}
         self.default_resource_url: str | None = None
+        self.closed_tier = False
+        """Whether the API refuses every token of the logins that users approve from now on."""
 
     # logins
 
@@ -135,17 +114,17 @@ class OAuthState:
         if grant_type == "refresh_token":
             return self._refresh(form)
         if grant_type == DEVICE_GRANT:
-            return self._poll_device_code(form)
-        return _refusal(400, "unsupported_grant_type", "Unsupported grant_type")
+            return self.device_flow.poll(form, self._approved_login)
+        return refusal(400, "unsupported_grant_type", "Unsupported grant_type")
 
     def _refresh(self, form: Mapping[str, str]) -> OAuthAnswer:
         token = form.get("refresh_token", "")
         login = self._login_of_refresh_token.get(token)
         if form.get("client_id") != CLIENT_ID or login is None:
-            return _refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
+            return refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
         if not login.alive or login.refresh_token != token:
             login.refused_refreshes += 1
-            return _refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
+            return refusal(400, "invalid_request", INVALID_REFRESH_TOKEN)
         login.refreshes += 1
         return OAuthAnswer(200, self._issue(login))
 
@@ -165,64 +144,21 @@ class OAuthState:
 
     # device code flow
 
-    def device_code(self, form: Mapping[str, str]) -> OAuthAnswer:
-        """Answer a request to the device code endpoint (RFC 8628, with PKCE S256)."""
-        if form.get("client_id") != CLIENT_ID:
-            return _refusal(400, "invalid_client", "Unknown client_id")
-        if not form.get("code_challenge") or form.get("code_challenge_method") != "S256":
-            return _refusal(400, "invalid_request", "code_challenge with method S256 is required")
-        user_code = secrets.token_hex(4).upper()
-        lifetime = self._config.device_code_lifetime_seconds
-        code = DeviceCode(
-            device_code=f"device-{user_code}-{self._nonce}",
-            user_code=user_code,
-            code_challenge=form["code_challenge"],
-            expires_at=self._config.clock() + lifetime,
-        )
-        self._device_codes[code.device_code] = code
-        verification_uri = "https://chat.qwen.ai/authorize"
-        answer: JsonObject = {
-            "device_code": code.device_code,
-            "user_code": user_code,
-            "verification_uri": verification_uri,
-            "verification_uri_complete": f"{verification_uri}?user_code={user_code}&client=qwen-code",
-            "expires_in": int(lifetime),
-        }
-        return OAuthAnswer(200, answer)
-
     def approve(self, user_code: str) -> None:
         """Play the user who approves in the browser. Raises KeyError for an unknown user code."""
-        self._code_of_user(user_code).decision = True
+        self.device_flow.code(user_code).decision = True
 
     def deny(self, user_code: str) -> None:
         """Play the user who denies in the browser. Raises KeyError for an unknown user code."""
-        self._code_of_user(user_code).decision = False
+        self.device_flow.code(user_code).decision = False
 
-    def _code_of_user(self, user_code: str) -> DeviceCode:
-        for code in self._device_codes.values():
-            if code.user_code == user_code:
-                return code
-        raise KeyError(user_code)
+    def expire(self, user_code: str) -> None:
+        """End a device code before its time. Raises KeyError for an unknown user code."""
+        self.device_flow.code(user_code).expires_at = self._config.clock()
 
-    def _poll_device_code(self, form: Mapping[str, str]) -> OAuthAnswer:
-        code = self._device_codes.get(form.get("device_code", ""))
-        if form.get("client_id") != CLIENT_ID or code is None:
-            return _refusal(400, "invalid_request", "Invalid device_code or client_id")
-        now = self._config.clock()
-        if now >= code.expires_at:
-            return _refusal(401, "expired_token", "The device code has expired")
-        if code.polled_at is not None and now - code.polled_at < self._config.device_poll_interval_seconds:
-            code.polled_at = now
-            return _refusal(429, "slow_down", "Polling too fast")
-        code.polled_at = now
-        if code.decision is None:
-            return _refusal(400, "authorization_pending", "The user has not approved yet")
-        if code.decision is False:
-            return _refusal(400, "access_denied", "The user denied the request")
-        if _s256(form.get("code_verifier", "")) != code.code_challenge:
-            return _refusal(400, "invalid_grant", "code_verifier does not match code_challenge")
-        del self._device_codes[code.device_code]
+    def _approved_login(self) -> OAuthAnswer:
         login = self.create_login()
+        login.closed_tier = self.closed_tier
         return OAuthAnswer(200, _token_answer(login, self._config.access_token_lifetime_seconds))
 
 
@@ -231,12 +167,3 @@ def _token_answer(login: Login, lifetime_seconds: float) -> JsonObject:
     del answer["expiry_date"]
     answer["expires_in"] = int(lifetime_seconds)
     return answer
-
-
-def _refusal(status: int, error: str, description: str) -> OAuthAnswer:
-    return OAuthAnswer(status, {"error": error, "error_description": description})
-
-
-def _s256(code_verifier: str) -> str:
-    digest = hashlib.sha256(code_verifier.encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

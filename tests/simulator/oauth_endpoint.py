@@ -7,10 +7,11 @@ from typing import Final
 
 from aiohttp import web
 
+from tests.simulator.device_flow import OAuthAnswer
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault
-from tests.simulator.oauth import OAuthAnswer, OAuthState
+from tests.simulator.oauth import OAuthState
 from tests.simulator.wire import pause
 
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -29,7 +30,8 @@ class OAuthEndpoint:
         token = record.form.get("refresh_token", "")
         login = self.oauth.login_of_refresh_token(token)
         record.credential = login.name if login else None
-        names = {token, login.name if login else ""}
+        user_code = self.oauth.device_flow.user_code_of(record.form.get("device_code", ""))
+        names = {token, login.name if login else "", user_code or ""}
         fault = self.faults.take(record.endpoint, names) or HEALTHY
         record.fault = fault.label
         if fault.spend_refresh_token:
@@ -50,4 +52,8 @@ class OAuthEndpoint:
             text = "A form-encoded POST is required"
             return OAuthAnswer(400, {"error": "invalid_request", "error_description": text})
         form = exchange.record.form
-        return self.oauth.token(form) if exchange.record.endpoint == "token" else self.oauth.device_code(form)
+        return (
+            self.oauth.token(form)
+            if exchange.record.endpoint == "token"
+            else self.oauth.device_flow.start(form)
+        )

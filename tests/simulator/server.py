@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from tests.simulator import authorize_page
 from tests.simulator.chat_endpoint import ChatEndpoint
 from tests.simulator.config import SimulatorConfig
 from tests.simulator.embeddings_endpoint import EmbeddingsEndpoint
@@ -106,6 +107,7 @@ class QwenSimulator:
         await site.start()
         self.port = int(self._runner.addresses[0][1])
         self.oauth.default_resource_url = self.api_url
+        self.oauth.device_flow.verification_uri = f"{self.url}/authorize"
 
     async def stop(self) -> None:
         """Cut all connections and stop listening."""
@@ -181,6 +183,8 @@ class QwenSimulator:
             return await self._messages.answer(exchange, body)
         if endpoint in _OAUTH_ENDPOINTS:
             return await self._oauth.answer(exchange)
+        if endpoint == "authorize":
+            return await authorize_page.answer(exchange.request, self.oauth)
         return await exchange.send_json(404, {"error": {"message": "Not found", "code": "not_found"}})
 
 
@@ -204,6 +208,8 @@ def _endpoint(request: web.Request) -> Endpoint:
         return "token"
     if path.endswith("/api/v1/oauth2/device/code"):
         return "device_code"
+    if path == "/authorize":
+        return "authorize"
     return "other"
 
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from tests.simulator import CLIENT_ID, Login, QwenSimulator, SimulatorConfig
-from tests.simulator.oauth import DEVICE_GRANT, OAuthAnswer, OAuthState
+from tests.simulator.device_flow import DEVICE_GRANT, OAuthAnswer
+from tests.simulator.oauth import OAuthState
 from tests.unit.simulator.client import chat, post
 
 TOKEN_PATH = "/api/v1/oauth2/token"
@@ -79,28 +80,75 @@ def test_access_tokens_die_by_time_revocation_and_with_their_login(state: OAuthS
     assert not is_accepted(state, closed)
 
 
+VERIFIER = "a-verifier-of-the-device-flow"
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+STARTING = {"client_id": CLIENT_ID, "code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+
+
+def polling(code: Any, code_verifier: str = VERIFIER) -> dict[str, str]:
+    asked = {"client_id": CLIENT_ID, "device_code": code["device_code"], "code_verifier": code_verifier}
+    return {**asked, "grant_type": DEVICE_GRANT}
+
+
 def test_the_device_code_flow_waits_for_the_user_and_checks_pkce(state: OAuthState, clock: Clock) -> None:
-    verifier = "a-verifier-of-the-device-flow"
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    def poll(code: Any, code_verifier: str = VERIFIER) -> OAuthAnswer:
+        return state.token(polling(code, code_verifier))
 
-    def start() -> Any:
-        asked = {"client_id": CLIENT_ID, "code_challenge": challenge, "code_challenge_method": "S256"}
-        return state.device_code(asked).body
-
-    def poll(code: Any, code_verifier: str = verifier) -> OAuthAnswer:
-        asked = {"client_id": CLIENT_ID, "device_code": code["device_code"], "code_verifier": code_verifier}
-        return state.token({**asked, "grant_type": DEVICE_GRANT})
-
-    approved, denied, late = start(), start(), start()
+    approved, denied, late, ended = (state.device_flow.start(STARTING).body for _ in range(4))
     assert poll(approved).body["error"] == "authorization_pending"
-    state.approve(approved["user_code"])
+    state.approve(str(approved["user_code"]))
     assert poll(approved, "another").body["error"] == "invalid_grant"
     assert state.login_of_access_token(str(poll(approved).body["access_token"]))
     assert poll(approved).status == 400
-    state.deny(denied["user_code"])
+    state.deny(str(denied["user_code"]))
     assert poll(denied).body["error"] == "access_denied"
+    state.expire(str(ended["user_code"]))
+    assert poll(ended).body["error"] == "expired_token"
+    assert poll(late).body["error"] == "authorization_pending"
     clock.now += 901
     assert poll(late).body["error"] == "expired_token"
+
+
+def test_who_polls_too_fast_is_slowed_down(clock: Clock) -> None:
+    state = OAuthState(SimulatorConfig(clock=clock, device_poll_interval_seconds=2))
+    code = state.device_flow.start(STARTING).body
+    answers = []
+    for pause in (2, 1, 2):
+        answers.append(state.token(polling(code)).body["error"])
+        clock.now += pause
+    assert answers == ["authorization_pending", "authorization_pending", "slow_down"]
+    assert state.device_flow.code(str(code["user_code"])).polls == 3
+
+
+@pytest.mark.parametrize("decision", ["approve", "deny"])
+async def test_a_user_decides_on_the_page_that_the_link_leads_to(
+    simulator: QwenSimulator, decision: str
+) -> None:
+    async with httpx.AsyncClient(base_url=simulator.url) as client:
+        started = await client.post("/api/v1/oauth2/device/code", data=STARTING)
+        page = await client.get(started.json()["verification_uri_complete"])
+        decided = await client.post("/authorize", data={"user_code": "none", "decision": decision})
+        assert (page.status_code, decided.status_code) == (200, 404)
+        assert started.json()["user_code"] in page.text
+        asked = {"user_code": started.json()["user_code"], "decision": decision}
+        assert (await client.post("/authorize", data=asked)).status_code == 200
+        polled = await client.post(TOKEN_PATH, data=polling(started.json()))
+    assert ("access_token" in polled.json()) == (decision == "approve")
+
+
+async def test_a_tier_that_is_closed_refuses_device_codes_or_the_tokens_of_approved_logins(
+    simulator: QwenSimulator,
+) -> None:
+    simulator.faults.add("oauth_tier_closed", endpoint="device_code")
+    async with httpx.AsyncClient(base_url=simulator.url) as client:
+        refused = await client.post("/api/v1/oauth2/device/code", data=STARTING)
+        code = (await client.post("/api/v1/oauth2/device/code", data=STARTING)).json()
+        simulator.oauth.closed_tier = True
+        simulator.oauth.approve(code["user_code"])
+        simulator.faults.add("oauth_slow_down", endpoint="token", credential=code["user_code"])
+        slowed, token = [await client.post(TOKEN_PATH, data=polling(code)) for _ in range(2)]
+    assert (refused.status_code, slowed.json()["error"]) == (403, "slow_down")
+    assert (await chat(simulator, token=token.json()["access_token"])).status == 401
 
 
 async def test_a_lost_answer_has_spent_the_token(simulator: QwenSimulator) -> None:
