@@ -55,7 +55,7 @@ export function facts(list) {
     "dl",
     { class: "facts" },
     list
-      .filter(([, value]) => value !== undefined && value !== null && value !== "")
+      .filter(([, value]) => value)
       .map(([term, value]) => [element("dt", {}, term), element("dd", {}, value)]),
   );
 }

@@ -1,5 +1,6 @@
 // Status: whether the gateway works, and why not; with a key, how its accounts are.
 
+import { json } from "./api.js";
 import { byId, element, facts, show } from "./dom.js";
 import { duration, time } from "./format.js";
 import { keyHint } from "./messages.js";
@@ -27,12 +28,15 @@ const REASONS = {
 };
 
 const APIS = {
-  chat: "Chat completions",
-  responses: "Responses",
-  messages: "Anthropic Messages",
-  completions: "Completions",
-  embeddings: "Embeddings",
+  "POST /v1/chat/completions": "Chat completions",
+  "POST /v1/responses": "Responses",
+  "POST /v1/messages": "Anthropic Messages",
+  "POST /v1/completions": "Completions",
+  "POST /v1/embeddings": "Embeddings",
 };
+
+/** What the gateway serves, as GET /v1 lists it. */
+let endpoints = [];
 
 /** The seconds that were left when the gateway said so, less what has passed since. */
 const left = (seconds) => seconds - (Date.now() - session.checkedAt) / 1000;
@@ -44,7 +48,7 @@ function healthCard({ health }) {
     return element("div", { class: "notice bad" }, element("p", {}, "The gateway cannot be reached."));
   }
   const isFine = health.status === "ok";
-  const apis = (health.apis ?? []).map((name) => element("li", {}, APIS[name] ?? name));
+  const apis = endpoints.filter((name) => name in APIS).map((name) => element("li", {}, APIS[name]));
   return element(
     "div",
     { class: `card ${isFine ? "good" : "warn"}` },
@@ -56,7 +60,7 @@ function healthCard({ health }) {
       ["APIs", apis.length > 0 && element("ul", { class: "chips" }, apis)],
       ["usage", health.usage],
       ["your key", session.isAccepted && !session.isOpen && health.client],
-    ].map(([term, value]) => [term, value || undefined])),
+    ]),
     health.notices && [
       element("p", { class: "fine" }, "The configuration was read with these changes:"),
       element("ul", { class: "fine" }, health.notices.map((text) => element("li", {}, text))),
@@ -91,7 +95,7 @@ function accountCard(account) {
       ["last renewal", refresh && `${refresh.result}, ${time(Date.parse(refresh.at))}`],
       ["kept in KV", credentials.kind === "oauth" ? (credentials.saved ? "yes" : "not yet") : ""],
       ["from", credentials.source],
-      ["priority", String(account.priority ?? "")],
+      ["priority", session.health.accounts.length > 1 && String(account.priority)],
     ]),
   );
 }
@@ -117,9 +121,13 @@ export const statusPart = {
     session.addEventListener("change", () => ticking && render());
     byId("check-now").addEventListener("click", check);
   },
-  enter() {
+  async enter() {
     render();
     ticking = setInterval(render, 1000);
+    if (endpoints.length > 0) return;
+    const welcome = await json("/v1").catch(() => undefined);
+    endpoints = welcome?.endpoints ?? [];
+    if (ticking) render();
   },
   leave() {
     clearInterval(ticking);

@@ -1,0 +1,77 @@
+"""Workers with the page in front, as `make dev` serves them, and people who visit it."""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.simulator.config import SimulatorConfig
+from tests.simulator.in_thread import run_in_thread
+from tests.simulator.server import QwenSimulator
+from tests.worker.conftest import CLIENT_KEY, oauth_variables
+from tests.worker.harness.runtime import Worker, start_served_worker
+
+if TYPE_CHECKING:
+    from tests.clients.page.visitor import Visitor
+
+collect_ignore_glob = [] if importlib.util.find_spec("playwright") else ["test_*.py"]
+
+ADMIN_KEY = "test-admin-key"
+PRICES = '{"qwen3-coder-plus": {"input": 1.0, "cached": 0.1, "output": 5.0}}'
+
+Visit = Callable[..., "Visitor"]
+Serve = Callable[..., Worker]
+
+
+@pytest.fixture(scope="session")
+def page_simulator() -> Iterator[QwenSimulator]:
+    """A simulated Qwen whose device codes may be asked about every second."""
+    with run_in_thread(SimulatorConfig(device_poll_interval_seconds=0.2)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def serve(page_simulator: QwenSimulator) -> Iterator[Serve]:
+    """Starts a Worker with the page in front; variables are added, None removes one."""
+    with ExitStack() as cleanup:
+
+        def start(**changes: str | None) -> Worker:
+            merged: dict[str, str | None] = {
+                **oauth_variables(page_simulator),
+                "OPENAI_API_KEY": None,
+                "CLIENT_KEYS": f"alice={CLIENT_KEY}",
+                "ADMIN_KEY": ADMIN_KEY,
+                **changes,
+            }
+            variables = {name: value for name, value in merged.items() if value is not None}
+            running = start_served_worker(variables)
+            cleanup.callback(running.stop)
+            return running
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def gateway(serve: Serve) -> Worker:
+    """A Worker with the client key CLIENT_KEY of alice, ADMIN_KEY and prices."""
+    return serve(PRICES=PRICES)
+
+
+@pytest.fixture
+def visit() -> Iterator[Visit]:
+    """Opens a window at a Worker: `visit(worker).open("usage", key=...)`; see Visitor."""
+    from playwright.sync_api import sync_playwright
+
+    from tests.clients.page.visitor import CHROMIUM, Visitor
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium, or name one in CHROMIUM")
+    # One a test: while it runs, no test may run an event loop of its own.
+    with sync_playwright() as playwright, ExitStack() as windows:
+
+        def open_window(worker: Worker, **options: Any) -> Visitor:
+            return windows.enter_context(Visitor(playwright, worker.base_url, **options))
+
+        yield open_window
