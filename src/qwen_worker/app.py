@@ -29,7 +29,6 @@ from qwen_worker.upstream.error_reader import ErrorReader
 from qwen_worker.version import __version__
 
 if TYPE_CHECKING:
-    from qwen_worker.accounts.cooldown_record import CooldownRecord
     from qwen_worker.credentials.state import CredentialState
     from qwen_worker.usage.ledger import Ledger
     from qwen_worker.usage.meter import Meter
@@ -63,19 +62,21 @@ class Isolate:
 
     def __init__(self) -> None:
         self.credential_state: CredentialState = {}
-        self.cooldown_record: CooldownRecord | None = None
         self._environment: Environment | None = None
         self._gateway: Gateway | None = None
 
     def gateway(self, environment: Environment, sink: LogSink) -> "Gateway":
         """The gateway for these settings. Reads the variables again only for another environment."""
         if self._gateway is None or environment is not self._environment:
-            started_ms = self._gateway.started_ms if self._gateway else int(time.time() * 1000)
-            settings = Settings.from_env(environment)
-            pool = AccountPool(settings, self.credential_state, self.cooldown_record)
-            self.cooldown_record = pool.record or self.cooldown_record
-            ledger = self._gateway.ledger if self._gateway else None
-            self._gateway = Gateway(settings, pool, sink, started_ms=started_ms, ledger=ledger)
+            former, settings = self._gateway, Settings.from_env(environment)
+            if former is None:
+                pool = AccountPool(settings, self.credential_state)
+                self._gateway = Gateway(settings, pool, sink, started_ms=int(time.time() * 1000))
+            else:
+                record, logins = former.pool.kept_record, former.pool.logins
+                pool = AccountPool(settings, self.credential_state, record, logins)
+                started_ms, ledger = former.started_ms, former.ledger
+                self._gateway = Gateway(settings, pool, sink, started_ms=started_ms, ledger=ledger)
             self._environment = environment
         return self._gateway
 
@@ -93,12 +94,13 @@ class Gateway:
         ledger: "Ledger | None" = None,
     ) -> None:
         self.started_ms = started_ms
+        self.pool = pool
         self.ledger = ledger
         """What is known of usage; None until something is counted."""
         self._settings = settings
         self._fatal_problem = settings.fatal_problem
         self._secrets = settings.secrets
-        self._pool = pool
+        self._has_admin = settings.admin_key is not None
         self._sink = sink
         self._announced = False
 
@@ -108,14 +110,14 @@ class Gateway:
         log = Log(self._sink, self._settings.log_level, request_id)
         if not self._announced:
             self._announce(log, runtime)
-        route = find_route(request.path)
+        route = find_route(request.path, self._has_admin)
         reply = _Reply(request, request_id, respond, route)
         context = Context(
             request,
             request_id,
             "",
             self._settings,
-            self._pool,
+            self.pool,
             runtime,
             log,
             ErrorReader(self._secrets, runtime.clock.now_ms),
@@ -134,7 +136,11 @@ class Gateway:
     async def scheduled(self, runtime: Runtime) -> None:
         """Serves the cron event: refreshes the logins that no request has refreshed, and merges old usage."""
         log = Log(self._sink, self._settings.log_level)
-        await self._pool.keep_fresh(runtime, log)
+        if self._has_admin:
+            from qwen_worker.accounts.login_upkeep import sweep
+
+            await sweep(self.pool, runtime, log)
+        await self.pool.keep_fresh(runtime, log)
         if runtime.database is not None:
             from qwen_worker.usage.upkeep import merge_old_usage
 
@@ -165,9 +171,16 @@ class Gateway:
                     raise NotPermitted("The admin key may see usage, and use no model. Send a client key.")
                 context = await self._admit(context, endpoint, client, reply)
         if route is None:
-            raise NotFound(f"Unknown path. This gateway has {', '.join(endpoint_names())}.")
+            names = endpoint_names(has_admin=self._has_admin)
+            raise NotFound(f"Unknown path. This gateway has {', '.join(names)}.")
         if endpoint is None:
             raise MethodNotAllowed(f"This path answers {route.allow} only.", allow=route.allow)
+        if self._has_admin:
+            from qwen_worker.accounts.login_upkeep import attend
+
+            reading = attend(self.pool, context.runtime, context.log)
+            if reading is not None:
+                await reading
         await endpoint.handler(context._replace(argument=route.argument) if route.argument else context)
 
     async def _admit(

@@ -13,5 +13,10 @@ def fingerprint(*parts: str) -> str:
 
     Tokens are long and random, so a fingerprint neither reveals one nor collides by accident.
     """
-    digest: str = sha256("\0".join(parts).encode()).hexdigest()
-    return digest[:32]
+    return sha256_of("\0".join(parts).encode()).hex()[:32]
+
+
+def sha256_of(data: bytes) -> bytes:
+    """The SHA-256 of `data`."""
+    digest: bytes = sha256(data).digest()
+    return digest

@@ -10,6 +10,8 @@ nothing, and a module that is loaded later costs a request some of its little CP
 import qwen_worker.accounts.cooldown_record
 import qwen_worker.accounts.failover
 import qwen_worker.accounts.health
+import qwen_worker.accounts.login_book
+import qwen_worker.accounts.login_upkeep
 import qwen_worker.accounts.model_lists
 import qwen_worker.api.chat.repair
 import qwen_worker.api.chat.stream_end
@@ -18,6 +20,7 @@ import qwen_worker.api.completions.handler
 import qwen_worker.api.content_encoding
 import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
+import qwen_worker.api.logins
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
 import qwen_worker.api.messages.errors

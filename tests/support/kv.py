@@ -81,7 +81,7 @@ class Namespace:
         return [value for versions in self.history.values() for _, value in versions if value is not None]
 
     def commit(self, key: str, value: str | None, now: float) -> None:
-        """Sets a key; None deletes it, which no code of ours does."""
+        """Sets a key; None deletes it."""
         self.history.setdefault(key, []).append((now, value))
         if value is None:
             self.values.pop(key, None)
@@ -159,6 +159,19 @@ class MemoryKV:
         self.writes.append((key, value))
         if failure is not None:
             raise StoreError(failure)
+
+    async def delete(self, key: str) -> None:
+        namespace = self.namespace
+        await pass_time(0.05)
+        now = asyncio.get_running_loop().time()
+        if self.fail_writes > 0:
+            self.fail_writes -= 1
+            raise StoreError("Error")
+        if namespace.chance is not None and namespace.chance.write_fails(now):
+            raise StoreError("Error")
+        namespace.commit(key, None, now)
+        if namespace.staleness == "cached":
+            self._cache[key] = (now, None)
 
     def _failure_of_write(self, key: str, now: float) -> str | None:
         if self.fail_writes > 0:

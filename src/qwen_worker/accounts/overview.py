@@ -9,11 +9,18 @@ from qwen_worker.platform.ports import Runtime
 
 async def describe_accounts(pool: AccountPool, runtime: Runtime, log: Log) -> list[dict[str, Any]]:
     """The accounts without a secret or a part of one: label, state in one word, the reason for a cooldown and
-    the seconds left.
+    the seconds left; `login_id` of a login that was made at the gateway.
     """
     if pool.record is not None:
         await pool.record.recall(runtime, log)
-    return [await _description(pool, account, runtime) for account in pool.accounts]
+    own = {} if pool.logins is None else {login.identity: login.id for login in pool.logins.living}
+    described = []
+    for account in pool.accounts:
+        description = await _description(pool, account, runtime)
+        if account.settings.identity in own and account.settings.login is None:
+            description["login_id"] = own[account.settings.identity]
+        described.append(description)
+    return described
 
 
 async def _description(pool: AccountPool, account: Account, runtime: Runtime) -> dict[str, Any]:

@@ -6,7 +6,7 @@ modules that only a login needs, if there is one.
 
 from typing import TYPE_CHECKING
 
-from qwen_worker.config.account import AccountSettings
+from qwen_worker.config.account import KV_ACCOUNT, AccountSettings
 from qwen_worker.config.settings import Settings
 from qwen_worker.credentials.api_key_source import ApiKeySource
 from qwen_worker.errors import NotFound
@@ -19,6 +19,8 @@ from qwen_worker.upstream.hosts import DEFAULT_API_KEY_BASE_URL
 
 if TYPE_CHECKING:
     from qwen_worker.accounts.cooldown_record import CooldownRecord
+    from qwen_worker.accounts.login_book import LoginBook
+    from qwen_worker.credentials.oauth_source import OAuthSource
     from qwen_worker.credentials.source import CredentialSource
     from qwen_worker.credentials.state import CredentialState
     from qwen_worker.upstream.host_models import HostLists
@@ -72,29 +74,52 @@ ServingAccount = tuple[Account, str]
 
 
 class AccountPool:
-    """All accounts. `credentials` and `record` are what the isolate remembers of them; without a `record`,
+    """All accounts: those of the settings, and the logins that were made at the gateway (only where ADMIN_KEY
+    is set). `credentials`, `record` and `logins` are what the isolate remembers of them; without a `record`,
     several accounts begin with a fresh one.
     """
 
     def __init__(
-        self, settings: Settings, credentials: "CredentialState", record: "CooldownRecord | None" = None
+        self,
+        settings: Settings,
+        credentials: "CredentialState",
+        record: "CooldownRecord | None" = None,
+        logins: "LoginBook | None" = None,
     ) -> None:
-        is_alone = sum(account.login is not None for account in settings.accounts) == 1
-        are_several = len(settings.accounts) > 1
+        self.settings = settings
+        self.credentials = credentials
+        self.kept_record = record
+        """The record even while there is only one account."""
+        self.logins = None if settings.admin_key is None else logins or _new_book()
+        """The logins that were made at the gateway; None where none are looked for."""
+        self.model_lists: HostLists = {}
+        """What the hosts list, as far as it is known."""
+        self._version = 0
+        self._build()
+
+    def _build(self) -> None:
+        """Makes the accounts anew."""
+        settings, logins = self.settings, self.logins
+        described: tuple[AccountSettings, ...] = settings.accounts
+        kept: tuple[AccountSettings, ...] = ()
+        if logins is not None:
+            self._version, kept = logins.version, logins.accounts(described)
+            if kept and described == (KV_ACCOUNT,) and not logins.has_first_record:
+                described = ()
+        are_several = len(described) + len(kept) > 1
         self.accounts = tuple(
             Account(
                 account,
-                _source(account, settings, credentials, is_alone),
+                self._source(account),
                 _health_id(account, settings) if are_several else account.identity,
                 _base_url(account, settings),
             )
-            for account in settings.accounts
+            for account in (*described, *kept)
         )
-        self._settings = settings
-        self.record = (record or _new_record()) if are_several else None
+        if are_several and self.kept_record is None:
+            self.kept_record = _new_record()
+        self.record = self.kept_record if are_several else None
         """The turns and cooldowns of the accounts; None where there is only one."""
-        self.model_lists: HostLists = {}
-        """What the hosts list, as far as it is known."""
 
     def serving(self, model: str | None, api: HostApi | None = None) -> list[ServingAccount]:
         """The accounts that may be asked for a model, by the client's name for it (None: the default model),
@@ -102,7 +127,7 @@ class AccountPool:
 
         Raises NotFound if there is none.
         """
-        settings = self._settings
+        settings = self.settings
         asked = model or settings.default_model
         found = []
         for account in self.accounts:
@@ -137,12 +162,51 @@ class AccountPool:
         ]
         return min(ready, key=lambda serving: serving[0].settings.priority, default=None)
 
+    def keep_up(self) -> None:
+        """Takes over the logins as the isolate knows them now."""
+        if self.logins is not None and self.logins.version != self._version:
+            self._build()
+
+    def access_of(self, account: AccountSettings) -> AccountAccess:
+        """What a call with a login needs that is no account yet."""
+        model = resolve_model(
+            None, default=self.settings.default_model, aliases=self.settings.model_aliases, is_oauth=True
+        )
+        return AccountAccess(account.label, self.login_source(account), model, Ways())
+
+    def labels(self) -> set[str]:
+        """The labels that are taken."""
+        return {account.label for account in self.settings.accounts} | {
+            account.label for account in self.accounts
+        }
+
     async def keep_fresh(self, runtime: Runtime, log: Log) -> None:
         """Does the cron trigger's work: refreshes logins and writes cooldowns. Never raises."""
         for account in self.accounts:
             await account.source.keep_fresh(runtime, log.bound(account=account.label))
         if self.record is not None:
             await self.record.tell(runtime, log)
+
+    def _source(self, account: AccountSettings) -> "CredentialSource":
+        if account.api_key is not None:
+            return ApiKeySource(account.api_key, _base_url(account, self.settings))
+        return self.login_source(account)
+
+    def login_source(self, account: AccountSettings) -> "OAuthSource":
+        """The credentials of a login, also of one that is no account yet."""
+        from qwen_worker.credentials.oauth_source import OAuthSource
+
+        settings = self.settings
+        return OAuthSource(
+            account.login,
+            self.credentials,
+            record_key=record_key(account),
+            oauth_base_url=settings.oauth_base_url,
+            base_url=account.base_url,
+            fallback_base_url=settings.base_url,
+            lead_seconds=REFRESH_LEAD_SECONDS,
+            is_alone=sum(other.login is not None for other in settings.accounts) == 1,
+        )
 
 
 def record_key(account: AccountSettings) -> str:
@@ -170,20 +234,7 @@ def _base_url(account: AccountSettings, settings: Settings) -> str:
     return account.base_url or settings.base_url or DEFAULT_API_KEY_BASE_URL
 
 
-def _source(
-    account: AccountSettings, settings: Settings, credentials: "CredentialState", is_alone: bool
-) -> "CredentialSource":
-    if account.api_key is not None:
-        return ApiKeySource(account.api_key, _base_url(account, settings))
-    from qwen_worker.credentials.oauth_source import OAuthSource
+def _new_book() -> "LoginBook":
+    from qwen_worker.accounts.login_book import LoginBook
 
-    return OAuthSource(
-        account.login,
-        credentials,
-        record_key=record_key(account),
-        oauth_base_url=settings.oauth_base_url,
-        base_url=account.base_url,
-        fallback_base_url=settings.base_url,
-        lead_seconds=REFRESH_LEAD_SECONDS,
-        is_alone=is_alone,
-    )
+    return LoginBook()

@@ -18,19 +18,49 @@ ErrorBody = Callable[[ProxyError, str], str]
 async def _welcome(context: Context) -> None:
     from qwen_worker.api.health import welcome
 
-    await welcome(context, endpoint_names())
+    await welcome(context, endpoint_names(has_admin=context.settings.admin_key is not None))
 
 
 async def _health(context: Context) -> None:
     from qwen_worker.api.health import health
 
-    await health(context)
+    await health(context, {endpoint.api: endpoint.path for endpoint in ENDPOINTS if endpoint.api})
 
 
 async def _usage(context: Context) -> None:
     from qwen_worker.api.usage import usage
 
     await usage(context)
+
+
+async def _list_logins(context: Context) -> None:
+    from qwen_worker.api.logins import list_logins
+
+    await list_logins(context)
+
+
+async def _create_login(context: Context) -> None:
+    from qwen_worker.api.logins import create_login
+
+    await create_login(context)
+
+
+async def _retrieve_login(context: Context) -> None:
+    from qwen_worker.api.logins import retrieve_login
+
+    await retrieve_login(context)
+
+
+async def _rename_login(context: Context) -> None:
+    from qwen_worker.api.logins import rename_login
+
+    await rename_login(context)
+
+
+async def _delete_login(context: Context) -> None:
+    from qwen_worker.api.logins import delete_login
+
+    await delete_login(context)
 
 
 async def _create_completion(context: Context) -> None:
@@ -125,8 +155,18 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/v1/usage", _usage),
     Endpoint("GET", "/health", _health, needs_key=False),
+    Endpoint("GET", "/v1", _welcome, needs_key=False),
     Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
 )
+
+ADMIN_ENDPOINTS = (
+    Endpoint("GET", "/v1/logins", _list_logins),
+    Endpoint("POST", "/v1/logins", _create_login),
+    Endpoint("GET", "/v1/logins/{id}", _retrieve_login),
+    Endpoint("POST", "/v1/logins/{id}", _rename_login),
+    Endpoint("DELETE", "/v1/logins/{id}", _delete_login),
+)
+"""What there is only where ADMIN_KEY is set."""
 
 
 class Route(NamedTuple):
@@ -163,22 +203,30 @@ class Route(NamedTuple):
         return self.endpoints.get("GET" if method == "HEAD" and "HEAD" not in self.endpoints else method)
 
 
-def _by_path() -> tuple[dict[str, dict[str, Endpoint]], dict[str, dict[str, Endpoint]]]:
+_ByPath = dict[str, dict[str, Endpoint]]
+"""Endpoints by path and method."""
+
+
+def _by_path(endpoints: tuple[Endpoint, ...]) -> tuple[_ByPath, _ByPath]:
     """The endpoints by path without `/v1`, and those with a name in braces by what precedes it."""
-    exact: dict[str, dict[str, Endpoint]] = {}
-    prefixes: dict[str, dict[str, Endpoint]] = {}
-    for endpoint in ENDPOINTS:
+    exact: _ByPath = {}
+    prefixes: _ByPath = {}
+    for endpoint in endpoints:
         path, brace, _ = endpoint.path.removeprefix("/v1").partition("{")
-        (prefixes if brace else exact).setdefault(path, {})[endpoint.method] = endpoint
+        (prefixes if brace else exact).setdefault(path or "/v1", {})[endpoint.method] = endpoint
     return exact, prefixes
 
 
-_EXACT, _PREFIXES = _by_path()
-_V1_HAS_NO = ("/", "/health")
+_EXACT, _PREFIXES = _by_path(ENDPOINTS)
+_ADMIN_EXACT, _ADMIN_PREFIXES = _by_path(ADMIN_ENDPOINTS)
+_V1_HAS_NO = ("/", "/health", "/v1")
 
 
-def find_route(path: str) -> Route | None:
-    """The route of a percent-encoded path, with or without `/v1`, a trailing slash or doubled slashes."""
+def find_route(path: str, has_admin: bool = False) -> Route | None:
+    """The route of a percent-encoded path, with or without `/v1`, a trailing slash or doubled slashes.
+
+    `has_admin`: whether the paths count that only the admin has.
+    """
     path = normalise(path)
     endpoints = _EXACT.get(path)
     if endpoints is not None:
@@ -189,6 +237,16 @@ def find_route(path: str) -> Route | None:
         if endpoints is not None:
             return Route(endpoints)
     for prefix, endpoints in _PREFIXES.items():
+        if path.startswith(prefix):
+            return Route(endpoints, path[len(prefix) :])
+    return _admin_route(path) if has_admin else None
+
+
+def _admin_route(path: str) -> Route | None:
+    endpoints = _ADMIN_EXACT.get(path)
+    if endpoints is not None:
+        return Route(endpoints)
+    for prefix, endpoints in _ADMIN_PREFIXES.items():
         if path.startswith(prefix):
             return Route(endpoints, path[len(prefix) :])
     return None
@@ -207,6 +265,7 @@ def normalise(path: str) -> str:
     return path.rstrip("/") or "/"
 
 
-def endpoint_names() -> list[str]:
+def endpoint_names(*, has_admin: bool) -> list[str]:
     """The endpoints as a person reads them: `POST /v1/chat/completions`."""
-    return [f"{endpoint.method} {endpoint.path}" for endpoint in ENDPOINTS if endpoint.is_listed]
+    endpoints = (*ENDPOINTS, *ADMIN_ENDPOINTS) if has_admin else ENDPOINTS
+    return [f"{endpoint.method} {endpoint.path}" for endpoint in endpoints if endpoint.is_listed]

@@ -9,11 +9,11 @@ An account is known by its secret, not by its place among the variables: if acco
 reordered, none gets the KV record or the cooldown of another one.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from qwen_worker.config.account import DEFAULT_PRIORITIES, KV_ACCOUNT, AccountSettings, Kind, Way
+from qwen_worker.config.labels import LABEL_RULE, is_label
 from qwen_worker.config.login import CredentialFormatError, oauth_token_from
 from qwen_worker.config.members import (
     EXPECTED,
@@ -25,8 +25,6 @@ from qwen_worker.config.members import (
     remarks_on,
 )
 from qwen_worker.fingerprint import fingerprint
-
-_label = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}", re.ASCII).fullmatch
 
 
 class Report(Protocol):
@@ -131,8 +129,8 @@ class _Reader:
         label = members.get("label")
         if label is None:
             return default
-        if not isinstance(label, str) or not _label(label):
-            self._report(variable, item, "label", "up to 40 letters, digits, dots, dashes or underscores")
+        if not isinstance(label, str) or not is_label(label):
+            self._report(variable, item, "label", LABEL_RULE)
             return default
         if any(other.label == label for other in self.accounts):
             self._report(variable, item, "label", "a label that no other account has")

@@ -3,9 +3,16 @@
 from qwen_worker.credentials.state import AccountState
 from qwen_worker.errors import CredentialsMissing, CredentialsRejected, ProxyError, RefreshPending
 
+HOW_TO_BEGIN = (
+    "set QWEN_API_KEY (with QWEN_BASE_URL) or QWEN_CLI_AUTH, or log in at the gateway's own page, which takes "
+    "ADMIN_KEY"
+)
+"""How an operator gives the gateway an account."""
+
 REJECTED_MESSAGE = (
-    "Qwen has refused the refresh token of this gateway's login. The operator must log in with the Qwen Code "
-    "CLI and set QWEN_CLI_AUTH to the new oauth_creds.json, or set QWEN_API_KEY and QWEN_BASE_URL."
+    "Qwen has refused the refresh token of this gateway's login. The operator must log in again, with the "
+    "Qwen Code CLI and its new oauth_creds.json in QWEN_CLI_AUTH or at the gateway's own page, or set "
+    "QWEN_API_KEY and QWEN_BASE_URL."
 )
 EXPIRED_MESSAGE = (
     "This gateway's login has expired and holds no refresh token. The operator must set QWEN_CLI_AUTH to a "
@@ -15,10 +22,7 @@ DISCONTINUED_MESSAGE = (
     "Qwen refuses an access token that it has issued just now: its OAuth tier was closed on 2026-04-15. The "
     "operator must set QWEN_API_KEY and QWEN_BASE_URL instead."
 )
-MISSING_MESSAGE = (
-    "This gateway has no credentials for Qwen. The operator must set QWEN_API_KEY (with QWEN_BASE_URL) or "
-    "QWEN_CLI_AUTH."
-)
+MISSING_MESSAGE = f"This gateway has no credentials for Qwen. The operator must {HOW_TO_BEGIN}."
 
 
 def discontinued() -> ProxyError:

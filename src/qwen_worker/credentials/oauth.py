@@ -73,13 +73,18 @@ async def refresh(fetcher: Fetcher, oauth_base_url: str, token: OAuthToken, now_
 def refresh_request(oauth_base_url: str, refresh_token: str) -> OutboundRequest:
     """The request that trades `refresh_token` for a new pair of tokens."""
     form = {"grant_type": "refresh_token", "refresh_token": refresh_token, "client_id": CLIENT_ID}
+    return form_request(oauth_base_url + TOKEN_PATH, form)
+
+
+def form_request(url: str, form: dict[str, str]) -> OutboundRequest:
+    """A request to an OAuth endpoint."""
     headers = {
         "content-type": "application/x-www-form-urlencoded",
         "accept": "application/json",
         # Without an explicit one the firewall before the endpoint may answer with a captcha.
         "user-agent": USER_AGENT,
     }
-    return OutboundRequest("POST", oauth_base_url + TOKEN_PATH, headers, urlencode(form).encode())
+    return OutboundRequest("POST", url, headers, urlencode(form).encode())
 
 
 def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken, now_ms: int) -> Outcome:
@@ -90,19 +95,19 @@ def interpret(status: int, retry_after: str | None, body: str, spent: OAuthToken
     """
     answer = parse_object(body, allows_nan=True)  # whatever else is in it, a token must not be lost
     if answer is None:
-        return PassingFault(f"HTTP {status} without a JSON object", _seconds(retry_after))
+        return PassingFault(f"HTTP {status} without a JSON object", seconds(retry_after))
     error = answer.get("error")
     error = error if isinstance(error, str) else None
     if status == 200 and not answer.get("error"):
         access_token = printable_text(answer.get("access_token"))
         if access_token is None:
             return PassingFault("HTTP 200 without an access token")
-        return Refreshed(_rotated(answer, access_token, spent, now_ms))
+        return Refreshed(issued_token(answer, access_token, spent, now_ms))
     reason = f"HTTP {status} {error}" if error in _NAMEABLE_ERRORS else f"HTTP {status}"
     if error in _PASSING_ERRORS or (error not in _DEAD_ERRORS and status not in _REFUSING_STATUSES):
-        return PassingFault(reason, _seconds(retry_after))
+        return PassingFault(reason, seconds(retry_after))
     if status == 429 or status >= 500:
-        return PassingFault(reason, _seconds(retry_after))
+        return PassingFault(reason, seconds(retry_after))
     return Refused(reason)
 
 
@@ -119,8 +124,8 @@ _DEAD_ERRORS = frozenset(
 _NAMEABLE_ERRORS = _DEAD_ERRORS | _PASSING_ERRORS
 
 
-def _rotated(answer: dict[str, Any], access_token: str, spent: OAuthToken, now_ms: int) -> OAuthToken:
-    """The login after the refresh: members that the answer lacks stay as they were."""
+def issued_token(answer: dict[str, Any], access_token: str, spent: OAuthToken, now_ms: int) -> OAuthToken:
+    """The login that an answer holds: members that the answer lacks stay as they were in `spent`."""
     resource_url = printable_text(answer.get("resource_url"))
     return OAuthToken(
         access_token=access_token,
@@ -133,15 +138,14 @@ def _rotated(answer: dict[str, Any], access_token: str, spent: OAuthToken, now_m
 
 
 def _lifetime_seconds(expires_in: Any) -> float:
-    seconds = _number(expires_in)
-    if seconds is None or seconds <= 0:
-        return ASSUMED_LIFETIME_SECONDS
-    return min(seconds, MAX_LIFETIME_SECONDS)
+    lifetime = seconds(expires_in)
+    return min(lifetime, MAX_LIFETIME_SECONDS) if lifetime else ASSUMED_LIFETIME_SECONDS
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    seconds = _number(retry_after)
-    return None if seconds is None or seconds < 0 else seconds
+def seconds(value: Any) -> float | None:
+    """A number of seconds as an endpoint gives it, also as a text; None for anything else."""
+    number = _number(value)
+    return None if number is None or number < 0 else number
 
 
 def _number(value: Any) -> float | None:

@@ -15,6 +15,7 @@ from qwen_worker.credentials.kv_look import KvLook
 from qwen_worker.credentials.renewal import Need, renew, start_renewal
 from qwen_worker.credentials.saver import Saver
 from qwen_worker.credentials.state import CredentialState, account_state
+from qwen_worker.credentials.store import StoredLogin
 from qwen_worker.errors import ProxyError, RefreshPending
 from qwen_worker.fingerprint import fingerprint
 from qwen_worker.log import Log
@@ -85,6 +86,18 @@ class OAuthSource:
         one has only just been issued.
         """
         return await self._wait_for(refused.secret, runtime, log, patience_ms)
+
+    async def begin(self, token: OAuthToken, identity: str, runtime: Runtime, log: Log) -> None:
+        """Starts with the first token of a login, which has only just been issued: writes it to KV, then uses
+        it. `identity` is the login's fingerprint. What KV does not take is written later.
+        """
+        state, job = self._state, self._job(runtime, log)
+        state.record.note_own(StoredLogin(token, identity))
+        saver = Saver(job)
+        await saver.begin(token)
+        job.adopt(token, "memory")
+        if state.unsaved.pending is not None:
+            runtime.background.spawn(saver.save_with_patience())
 
     def note_accepted(self) -> None:
         """The API has answered with the credential."""

@@ -3,6 +3,9 @@
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.store import StoredLogin
 
+MOST_SPENT = 8
+"""A record names so many of its successors. Those before them hold only tokens that are dead."""
+
 
 class RecordView:
     """The account's record as it was last read or written. Only its own methods write it.
@@ -19,6 +22,7 @@ class RecordView:
         "is_ours",
         "is_superseded",
         "is_unreadable",
+        "spent",
     )
 
     def __init__(self, lineage: str | None) -> None:
@@ -37,6 +41,8 @@ class RecordView:
         """The account's other key has been looked at."""
         self.alternative: OAuthToken | None = None
         """The login that was not chosen, if the record does not say which of two is newer."""
+        self.spent: tuple[str, ...] = ()
+        """The refresh tokens that the record says were spent last, by fingerprint."""
 
     def is_foreign(self, stored: StoredLogin) -> bool:
         """Whether a record comes from another login than the configured one."""
@@ -48,6 +54,7 @@ class RecordView:
 
     def note_own(self, stored: StoredLogin) -> None:
         """Notes that the record is this account's."""
+        self.spent = stored.spent
         if self._lineage is None:
             self.descends_from = stored.secret_fingerprint
         else:
@@ -67,9 +74,15 @@ class RecordView:
         if self.foreign is stored:
             self.foreign = None
 
-    def note_written(self) -> None:
+    def note_written(self, login: StoredLogin) -> None:
         """Notes that this isolate has written the record."""
+        self.spent = login.spent
         self.is_ours = self._lineage is not None
+
+    def record_of(self, token: OAuthToken, spent: tuple[str, ...]) -> StoredLogin:
+        """The record to write for a token that came of spending these refresh tokens, by fingerprint."""
+        prints = tuple(dict.fromkeys((*self.spent, *spent)))[-MOST_SPENT:]
+        return StoredLogin(token, self.descends_from or "none", prints)
 
     def note_former_read(self) -> None:
         """Notes that the account's other key is being read, which happens once."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from qwen_worker.config.login import OAuthToken
 from qwen_worker.credentials.job import Job
-from qwen_worker.credentials.store import CorruptRecord, LoginStore, StoredLogin
+from qwen_worker.credentials.store import CorruptRecord, LoginStore
 from qwen_worker.credentials.unsaved import Pending
 from qwen_worker.platform.ports import StoreError
 
@@ -32,6 +32,11 @@ class Saver:
     async def keep(self, token: OAuthToken, spent: str) -> None:
         """Remembers a new token as unsaved, and tries once to write it."""
         self._unsaved.keep(token, spent, login_due=not self._state.record.is_superseded)
+        await self._attempt(is_first=True)
+
+    async def begin(self, token: OAuthToken) -> None:
+        """Remembers the first token of a login as unsaved, and tries once to write it."""
+        self._unsaved.replace_record(token)
         await self._attempt(is_first=True)
 
     async def save_with_patience(self) -> None:
@@ -101,13 +106,13 @@ class Saver:
         pending = self._unsaved.pending
         if pending is None:
             return
-        login = StoredLogin(pending.token, self._state.record.descends_from or "none")
+        login = self._state.record.record_of(pending.token, pending.spent)
         login_written, *written = await asyncio.gather(
             self._try(store.write(login) if pending.login_due else None),
             *(self._try(store.write_successor(spent, login)) for spent in pending.spent),
         )
         if pending.login_due and login_written:
-            self._state.record.note_written()
+            self._state.record.note_written(login)
         done = [spent for spent, ok in zip(pending.spent, written, strict=True) if ok]
         self._unsaved.strike_off(pending, login=login_written, successors=done)
 

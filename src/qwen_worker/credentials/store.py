@@ -8,6 +8,8 @@
                                               fingerprint
     <key of the login>:rejected               the fingerprint of the refresh token that Qwen refuses for good
 
+A record's `spent` has the fingerprints under which its latest successors are.
+
 KV caches each key in each place for up to 60 s, so an isolate whose refresh token another one has spent may
 go on reading the old login there. The key of the successor is new with every refresh, so no place has cached
 an old value of it, and the isolate finds the other one's login within seconds. Successors also lead to a
@@ -44,6 +46,8 @@ class StoredLogin(NamedTuple):
 
     token: OAuthToken
     secret_fingerprint: str | None
+    spent: tuple[str, ...] = ()
+    """The fingerprints of the refresh tokens that were spent last: the keys of its latest successors."""
 
 
 def account_key(lineage: str) -> str:
@@ -99,6 +103,19 @@ class LoginStore:
             expiration_ttl_seconds=SUCCESSOR_LIFETIME_SECONDS,
         )
 
+    async def erase(self, spent: tuple[str, ...] = ()) -> None:
+        """Deletes everything that holds a token of the login that still works: the record, and the successors
+        of the refresh tokens that it names or that are known to be `spent`.
+        """
+        try:
+            stored = await self.read()
+        except CorruptRecord:
+            stored = None
+        for fingerprint in {*spent, *(stored.spent if stored is not None else ())}:
+            await self._kv.delete(self._successor_key(fingerprint))
+        await self._kv.delete(f"{self._key}:rejected")
+        await self._kv.delete(self._key)
+
     async def read_rejection(self) -> str | None:
         """The fingerprint of the refresh token that was refused for good within the last hour, if any."""
         return await self._kv.get(f"{self._key}:rejected")
@@ -124,6 +141,7 @@ def _serialised(login: StoredLogin) -> str:
             "expiry_date": token.expiry_date_ms,
             "refreshed_at": token.refreshed_at_ms,
             "secret_fingerprint": login.secret_fingerprint,
+            **({"spent": login.spent} if login.spent else {}),
         }
     )
 
@@ -140,7 +158,9 @@ def _parsed(text: str | None) -> StoredLogin | None:
         raise CorruptRecord("expected a JSON object") from None
     refreshed_at = value.get("refreshed_at")
     descends_from = value.get("secret_fingerprint")
+    spent = value.get("spent")
     return StoredLogin(
         token._replace(refreshed_at_ms=refreshed_at if isinstance(refreshed_at, int) else None),
         descends_from if isinstance(descends_from, str) else None,
+        tuple(name for name in spent if isinstance(name, str)) if isinstance(spent, list) else (),
     )

@@ -27,9 +27,10 @@ class Unsaved:
     `pending`, never from a copy from before the write.
     """
 
-    __slots__ = ("patience", "pending", "writing")
+    __slots__ = ("_is_closed", "patience", "pending", "writing")
 
     def __init__(self) -> None:
+        self._is_closed = False
         self.pending: Pending | None = None
         self.patience = Lease()
         """The request that repeats the writes holds it, until KV has taken everything."""
@@ -38,13 +39,15 @@ class Unsaved:
 
     def keep(self, token: OAuthToken, spent: str, *, login_due: bool) -> None:
         """Notes that a refresh has brought `token`. It also replaces the tokens that are still unsaved."""
+        if self._is_closed:
+            return
         older = () if self.pending is None else self.pending.spent
         prints = dict.fromkeys((*older, spent))
         self.pending = Pending(token, tuple(prints)[-MAX_SUCCESSORS:], login_due)
 
     def replace_record(self, token: OAuthToken) -> None:
         """Notes that the record is corrupt: `token` is to be written, unless another one is."""
-        if self.pending is None:
+        if self.pending is None and not self._is_closed:
             self.pending = Pending(token, (), login_due=True)
 
     def strike_off(self, attempted: Pending, *, login: bool, successors: Iterable[str] = ()) -> None:
@@ -61,4 +64,9 @@ class Unsaved:
 
     def drop(self) -> None:
         """Forgets what is unsaved: there is no KV to write to."""
+        self.pending = None
+
+    def close(self) -> None:
+        """Forgets what is unsaved, and what will be: the login was removed."""
+        self._is_closed = True
         self.pending = None

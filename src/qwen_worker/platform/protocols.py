@@ -47,6 +47,10 @@ class KeyValueStore(Protocol):
         """Writes the value. Raises StoreError (an error, or more than one write a second to the key)."""
         ...
 
+    async def delete(self, key: str) -> None:
+        """Removes the value, if there is one. Raises StoreError."""
+        ...
+
 
 class Database(Protocol):
     """A D1 database: SQLite, one location writes. Numbers up to 2**53, texts, no NULL."""

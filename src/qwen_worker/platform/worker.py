@@ -281,6 +281,12 @@ class WorkerKV:
         except JsException as error:
             raise ports.StoreError(error.name) from None
 
+    async def delete(self, key: str) -> None:
+        try:
+            await self._namespace.delete(key)
+        except JsException as error:
+            raise ports.StoreError(error.name) from None
+
 
 class WorkerFetcher:
     """The runtime's fetch."""

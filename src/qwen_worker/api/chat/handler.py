@@ -18,10 +18,10 @@ PATH = "/chat/completions"
 
 async def chat_completions(context: Context, chat_of_responses: ChatOfResponses) -> None:
     """Checks the body, sends it to Qwen and passes the answer on."""
-    await proxy(_call(await read_body(context), context, chat_of_responses), context)
+    await proxy(chat_call(await read_body(context), context, chat_of_responses), context)
 
 
-def _call(raw: bytes, context: Context, chat_of_responses: ChatOfResponses) -> Call:
+def chat_call(raw: bytes, context: Context, chat_of_responses: ChatOfResponses) -> Call:
     """What the body asks for. Raises InvalidRequest."""
     request = parse_chat_request(raw, chat_of_responses)
     context.log.debug("new chat completion request", stream=request.stream, model=request.model)
