@@ -118,14 +118,15 @@ def install_node_packages(project: Path) -> None:
 
 
 def install_page_packages() -> None:
-    """Installs what the page needs of the repository's own Node project, which holds the Wrangler that deploys
-    besides. Leaves alone what is there already, with or without that Wrangler.
+    """Installs what the page needs of the repository's own Node project, without the Wrangler that deploys.
+
+    Leaves alone what is there already, with or without that Wrangler.
     """
     modules = ROOT / "node_modules"
     pins = json.loads((ROOT / "package.json").read_text())["dependencies"]
+    manifests = {name: modules / name / "package.json" for name in pins}
     with contextlib.suppress(OSError):
-        installed = {name: json.loads((modules / name / "package.json").read_text())["version"] for name in pins}
-        if installed == pins:
+        if {name: json.loads(file.read_text())["version"] for name, file in manifests.items()} == pins:
             return
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
     run(["npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error"])

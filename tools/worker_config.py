@@ -37,12 +37,14 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     if limits:
         config["unsafe"] = {"bindings": limits}
     entry = Path(config["main"]).relative_to("src")
+    # wrangler takes paths from the folder of the configuration, and runs commands there.
+    assets = {**config["assets"], "directory": str(ROOT / config["assets"]["directory"])}
+    build = {**config["build"], "command": f"cd {shlex.quote(str(ROOT))} && {config['build']['command']}"}
     return {
         **config,
         "main": str(source / entry),
-        # wrangler takes paths from the folder of the configuration, and runs the command there.
-        "assets": {**config["assets"], "directory": str(ROOT / config["assets"]["directory"])},
-        "build": {**config["build"], "command": f"cd {shlex.quote(str(ROOT))} && {config['build']['command']}"},
+        "assets": assets,
+        "build": build,
         "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
         "kv_namespaces": [
             # The embedded wrangler knows no automatic provisioning: it wants an id, any id.

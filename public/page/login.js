@@ -2,16 +2,9 @@
 
 import { json } from "./api.js";
 import { byId, copyButton, element, facts, show } from "./dom.js";
-import { countdown, duration, time } from "./format.js";
+import { countdown, time } from "./format.js";
 import { errorBox } from "./messages.js";
 import { session } from "./session.js";
-
-const ENDS = {
-  active: "Logged in.",
-  denied: "The login was denied.",
-  expired: "The code has expired before it was approved.",
-  closed: "Qwen gives out no logins of this kind any more.",
-};
 
 let tellOthers;
 let pending;
@@ -86,12 +79,14 @@ function showTime() {
 
 /** Asks what became of a login until it is decided, or another one has been begun. */
 async function poll(login) {
+  let seconds = login.interval_seconds;
   for (;;) {
-    await new Promise((resolve) => setTimeout(resolve, Math.max(1, login.interval_seconds) * 1000));
+    await new Promise((resolve) => setTimeout(resolve, Math.max(1, seconds) * 1000));
     if (pending !== login) return;
     let now;
     try {
       now = await json(path(login.id));
+      seconds = now.interval_seconds ?? seconds;
     } catch (error) {
       // What Qwen or the network does for a moment is not the end of the login.
       if (error.status === 0 || error.status >= 500 || error.status === 429) continue;
@@ -101,11 +96,18 @@ async function poll(login) {
     if (pending !== login) return;
     if (now.status !== "pending") {
       const isGood = now.status === "active";
-      const text = [ENDS[now.status] ?? now.status, now.message].filter(Boolean).join(" ");
-      end(element("p", { class: `notice ${isGood ? "good" : "bad"}`, role: "alert" }, text));
+      end(
+        element(
+          "p",
+          { class: `notice ${isGood ? "good" : "bad"}`, role: "alert" },
+          isGood && element("strong", {}, "Logged in. "),
+          now.message,
+        ),
+      );
       if (isGood) form().reset();
       return;
     }
+    say(now.message === login.message ? "" : now.message);
   }
 }
 
@@ -164,15 +166,11 @@ function loginCard(login) {
     name,
     element("button", { type: "submit", class: "quiet" }, "Rename"),
   );
-  const expires = login.expires_at && login.expires_at * 1000;
   return element(
     "article",
     { class: "card", "aria-label": `Login ${login.label}` },
     element("h4", {}, login.label, " ", element("span", { class: `pill ${kind}` }, login.status)),
-    facts([
-      ["since", login.created && time(login.created * 1000)],
-      ["token expires", expires && `${time(expires)}${expires > Date.now() ? `, in ${duration((expires - Date.now()) / 1000)}` : ""}`],
-    ]),
+    facts([["since", login.created && time(login.created * 1000)]]),
     rename,
     removeButton(login),
   );

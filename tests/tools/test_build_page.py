@@ -95,8 +95,10 @@ def test_nothing_is_inline_or_foreign(files: list[Path]) -> None:
 
 def test_snippets_are_found_with_their_captions() -> None:
     markdown = (
-        "## Tools\n\n### One\n\n```sh\nnot marked\n```\n\n<!-- page -->\n`a file`:\n\n```toml\nkey = 1\n```\n\n"
-        "<!-- page -->\n```console\n$ run\n$ stop\n```\n\n### Two\n\n<!-- page -->\n```text\nx\n\ny\n```\n"
+        "## Tools\n\n### One\n\n```sh\nnot marked\n```\n\n"
+        "<!-- page -->\n`a file`:\n\n```toml\nkey = 1\n```\n\n"
+        "<!-- page -->\n```console\n$ run\n$ stop\n```\n\n"
+        "### Two\n\n<!-- page -->\n```text\nx\n\ny\n```\n"
     )
 
     assert json.loads(extract(markdown).stdout) == [
@@ -108,7 +110,11 @@ def test_snippets_are_found_with_their_captions() -> None:
                 {"caption": "", "language": "console", "code": "run\nstop\n"},
             ],
         },
-        {"group": "Tools", "name": "Two", "blocks": [{"caption": "", "language": "text", "code": "x\n\ny\n"}]},
+        {
+            "group": "Tools",
+            "name": "Two",
+            "blocks": [{"caption": "", "language": "text", "code": "x\n\ny\n"}],
+        },
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a path leads to where the page is in front of the Worker: HTML for people, JSON for clients, never both."""
+"""What a path leads to, the page or the Worker: HTML for people, JSON for clients, never both."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Everybody can use it: axe-core finds nothing, the keyboard reaches everything, telephones show all of it."""
+"""Everybody can use it: axe-core finds nothing, the keyboard is enough, a telephone shows all of it."""
 
 from typing import Any
 

@@ -165,7 +165,21 @@ def test_events_are_found_however_they_are_cut(gateway: Worker, visit: Visit) ->
       return found;
     }"""
     for end in ("\n", "\r\n"):
-        text = end.join([": ping", "", 'data: {"a": 1}', "", "event: x", "data:one", "data: two", "", "data: [DONE]", "", ""])
+        text = end.join(
+            [
+                ": ping",
+                "",
+                'data: {"a": 1}',
+                "",
+                "event: x",
+                "data:one",
+                "data: two",
+                "",
+                "data: [DONE]",
+                "",
+                "",
+            ]
+        )
         found = page.evaluate(script, text)
 
         assert all(events == ['{"a": 1}', "one\ntwo", "[DONE]"] for events in found)
