@@ -2,14 +2,15 @@
 
 const WHOLE = new Intl.NumberFormat("en");
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const COST = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 4 });
+const COST = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const SMALL_COST = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const TIME = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "short" });
 
 export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
 export const whole = (number) => WHOLE.format(number);
 export const short = (number) => SHORT.format(number);
-export const cost = (number) => COST.format(number);
+export const cost = (number) => (number > 0 && number < 1 ? SMALL_COST : COST).format(number);
 
 /** A point in time, given in milliseconds since 1970. */
 export const time = (ms) => TIME.format(ms);

@@ -171,8 +171,7 @@ function loginCard(login) {
     { class: "card", "aria-label": `Login ${login.label}` },
     element("h4", {}, login.label, " ", element("span", { class: `pill ${kind}` }, login.status)),
     facts([["since", login.created && time(login.created * 1000)]]),
-    rename,
-    removeButton(login),
+    element("div", { class: "row" }, rename, removeButton(login)),
   );
 }
 

@@ -12,7 +12,7 @@ export function errorBox(error) {
     element("p", {}, element("strong", {}, error.message)),
     known &&
       facts([
-        ["as the SDKs see it", element("code", {}, error.sdkClass + (error.status ? ` (${error.status})` : ""))],
+        ["in SDKs", element("code", {}, error.sdkClass + (error.status ? ` (${error.status})` : ""))],
         ["code", error.code && element("code", {}, error.code)],
         ["type", error.type && element("code", {}, error.type)],
         ["field", error.param && element("code", {}, error.param)],

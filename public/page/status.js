@@ -51,8 +51,8 @@ function healthCard({ health }) {
   const apis = endpoints.filter((name) => name in APIS).map((name) => element("li", {}, APIS[name]));
   return element(
     "div",
-    { class: `card ${isFine ? "good" : "warn"}` },
-    element("p", { class: "headline" }, isFine ? "The gateway is running." : "The gateway is degraded."),
+    { class: "card" },
+    element("p", { class: `headline ${isFine ? "good" : "warn"}` }, isFine ? "The gateway is running." : "The gateway is degraded."),
     health.reasons && element("ul", {}, health.reasons.map((text) => element("li", {}, text))),
     facts([
       ["version", health.version?.replace(/^qwen-worker-/, "")],
@@ -93,8 +93,7 @@ function accountCard(account) {
       ["kind", credentials.kind === "oauth" ? "login of Qwen" : "API key"],
       ["token expires", typeof credentials.expires_in_seconds === "number" ? expiryText(credentials.expires_in_seconds) : ""],
       ["last renewal", refresh && `${refresh.result}, ${time(Date.parse(refresh.at))}`],
-      ["kept in KV", credentials.kind === "oauth" ? (credentials.saved ? "yes" : "not yet") : ""],
-      ["from", credentials.source],
+      ["kept in KV", credentials.saved === false && "not yet"],
       ["priority", session.health.accounts.length > 1 && String(account.priority)],
     ]),
   );

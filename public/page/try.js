@@ -53,7 +53,8 @@ class Measured {
 
   figures() {
     const { began, first, ended, usage, account } = this;
-    const seconds = first && ended ? (ended - first) / 1000 : 0;
+    // Of an answer that came at once no rate is told.
+    const seconds = first && ended > first + 50 ? (ended - first) / 1000 : 0;
     const thought = usage?.completion_tokens_details?.reasoning_tokens;
     const cached = usage?.prompt_tokens_details?.cached_tokens;
     const list = [
