@@ -16,6 +16,10 @@ from tools.repository import ROOT, WRANGLER_TOML
 # The newest date that the embedded workerd knows. Asked for a later one, it warns and falls back to this one.
 EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 
+# And the one flag that it needs. It calls functions of the entry module in any case, and refuses flags that
+# are newer than itself.
+EMBEDDED_COMPATIBILITY_FLAGS = ["python_workers"]
+
 # The embedded runtime runs no cron triggers and keeps no logs.
 _PRODUCTION_ONLY = ("triggers", "observability")
 
@@ -46,6 +50,7 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
         "assets": assets,
         "build": build,
         "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
+        "compatibility_flags": EMBEDDED_COMPATIBILITY_FLAGS,
         "kv_namespaces": [
             # The embedded wrangler knows no automatic provisioning: it wants an id, any id.
             {"id": namespace["binding"].lower(), **namespace}

@@ -8,7 +8,7 @@ Texts are UTF-8 bytes decoded as Latin-1: positions count bytes, decoding and en
 ASCII (every key and value that we look at) reads as it is. A scanned string with other characters is *not* to
 be used; `decoded` reads it again.
 
-Callers ask `json_text.nesting_exceeds` first, once for the whole text.
+The scanners that are given to `scan_object` see to it that nothing is nested too deeply (`careful_scan`).
 """
 
 import json

@@ -73,9 +73,12 @@ def nesting_exceeds(text: str, most_levels: int = MOST_LEVELS) -> bool:
 
     Takes time in proportion to the length: a fraction of what reading the text takes.
     """
-    if _count(text, "[", most_levels + 1) + _count(text, "{", most_levels + 1) <= most_levels:
-        return False  # nearly every text has too few brackets to be deep
-    return _levels(text) > most_levels
+    return not has_few_brackets(text, most_levels) and _levels(text) > most_levels
+
+
+def has_few_brackets(text: str, most_levels: int = MOST_LEVELS) -> bool:
+    """Whether a text has too few brackets to be nested deeper than `most_levels`."""
+    return _count(text, "[", most_levels + 1) + _count(text, "{", most_levels + 1) <= most_levels
 
 
 def _count(text: str, character: str, most: int) -> int:

@@ -12,8 +12,8 @@ from tests.production.test_streams import MODEL, RELAYING, stream
 
 CLIENTS = 20
 SILENT = {"stall_after": 3}
-MOST_OBJECTS = 25
-"""What one client may leave behind: what its promises hold, and what the SDK has of a request (10)."""
+MOST_OBJECTS = 15
+"""What one client may leave behind: what its promises hold."""
 
 
 def leave(worker: PyodideWorker, **options: Any) -> None:

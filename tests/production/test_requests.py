@@ -1,4 +1,4 @@
-"""Requests to the Worker on the Pythons of production, handed over by the Workers SDK as there."""
+"""Requests to the Worker on the Pythons of production, called as workerd calls it there."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,8 +236,7 @@ def test_preflight(worker: PyodideWorker) -> None:
     assert response.headers["access-control-allow-headers"] == "authorization,x-stainless-os"
 
 
-def test_a_method_that_the_sdk_does_not_know(worker: PyodideWorker) -> None:
-    """The SDK's `request.method` raises KeyError for it."""
+def test_an_unusual_method(worker: PyodideWorker) -> None:
     response = httpx.request("PROPFIND", f"{worker.openai_base_url}/models", headers=AUTHORIZATION)
 
     assert response.status_code == 405

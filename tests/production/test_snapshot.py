@@ -9,15 +9,13 @@ from tests.production.pyodide_worker import RUNTIMES, PyodideRuntime, PyodideWor
 ENTRY = """
 import random
 import js
-from js import Object, fetch
+from js import Object, Response, fetch
 from pyodide.ffi import to_js
-from workers import Response, WorkerEntrypoint
 
 {statement}
 
-class Default(WorkerEntrypoint):
-    async def fetch(self, request):
-        return Response("ok")
+def on_fetch(*event):
+    return Response.new("ok")
 """
 
 

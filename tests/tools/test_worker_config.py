@@ -18,7 +18,7 @@ def test_production_runs_python_314_and_provisions_its_stores() -> None:
     config = production_config()
 
     assert config["compatibility_date"] >= "2026-09-08"
-    assert "python_workers" in config["compatibility_flags"]
+    assert config["compatibility_flags"] == ["python_workers", "disable_python_no_global_handlers"]
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV"}]
     assert config["d1_databases"] == [{"binding": "USAGE_DB"}]
     assert config["triggers"]["crons"]

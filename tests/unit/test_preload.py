@@ -42,11 +42,8 @@ def test_exactly_what_functions_import_is_preloaded() -> None:
 def test_production_preloads_and_the_embedded_runtime_does_not() -> None:
     entry = ast.parse((SOURCE / "entry.py").read_text("utf-8"))
     [branch] = [node for node in entry.body if isinstance(node, ast.If)]
-    has_class = {
-        any(isinstance(node, ast.ClassDef) for node in body): "qwen_worker.preload" in imported(iter(body))
-        for body in (branch.body, branch.orelse)
-    }
-    assert has_class == {True: True, False: False}
+    assert ast.unparse(branch.test) == "not IS_EMBEDDED"
+    assert imported(iter(branch.body)) == {"qwen_worker.preload"}
     assert "qwen_worker.preload" not in imported(iter(entry.body))
 
 

@@ -1,5 +1,6 @@
 """Conversions between Python and JavaScript on every supported runtime."""
 
+import sys
 from typing import Any
 
 from js import Object
@@ -10,14 +11,8 @@ try:
 except ImportError:  # Pyodide before 0.28 gives None for JavaScript's null
     jsnull = None
 
-WorkerEntrypoint: Any
-try:
-    from workers import WorkerEntrypoint
-except ImportError:  # the embedded runtime has no SDK and dispatches to `on_fetch`
-    WorkerEntrypoint = None
-
-HAS_SDK = WorkerEntrypoint is not None
-"""Whether this is a current runtime, with Cloudflare's SDK."""
+IS_EMBEDDED = sys.version_info < (3, 13)
+"""Whether this is the runtime of `make dev` and of the tests, inside the wrangler that npm brings."""
 
 _from_entries = Object.fromEntries
 
@@ -30,13 +25,3 @@ def absent(value: Any) -> bool:
 def js_object(value: dict[str, Any]) -> Any:
     """A plain JavaScript object; without the converter a dict becomes a Map, which kills the interpreter."""
     return to_js(value, dict_converter=_from_entries)
-
-
-def native_environment(env: Any) -> Any:
-    """The runtime's own environment object, without the SDK's wrapper (which raises for unset names)."""
-    return getattr(env, "_env", env) if HAS_SDK else env
-
-
-def native_request(request: Any) -> Any:
-    """The runtime's own Request, without the SDK's wrapper (whose `method` fails on unusual verbs)."""
-    return getattr(request, "js_object", request) if HAS_SDK else request

@@ -24,14 +24,14 @@ from js import Uint8Array
 from pyodide.ffi import JsException, create_once_callable, to_js
 
 from qwen_worker.platform.body_reader import WorkerBodyReader
-from qwen_worker.platform.interop import HAS_SDK, js_object
+from qwen_worker.platform.interop import IS_EMBEDDED, js_object
 from qwen_worker.platform.ports import StreamBroken
 
 if TYPE_CHECKING:
     from qwen_worker.platform.protocols import BodyReader, Pipe
     from qwen_worker.platform.pushing import Outlet, Pusher
 
-HAS_CURRENT_STREAMS = HAS_SDK
+HAS_CURRENT_STREAMS = not IS_EMBEDDED
 """Which kind of pipe is opened."""
 
 PIECE_BYTES = 131_072

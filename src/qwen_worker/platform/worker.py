@@ -22,7 +22,7 @@ from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import lifetime, ports
 from qwen_worker.platform.body_reader import WorkerBodyReader
-from qwen_worker.platform.interop import HAS_SDK, absent, js_object, native_environment, native_request
+from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object
 from qwen_worker.platform.streams import open_pipe
 
 DISCARD_MS = 1000
@@ -48,7 +48,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
     def respond(response: ports.Response) -> None:
         answer.resolve(_to_js_response(response))
 
-    work = gateway.handle(WorkerRequest(native_request(request)), _runtime(environment, ctx), respond)
+    work = gateway.handle(WorkerRequest(request), _runtime(environment, ctx), respond)
     lifetime.begin(work)
     return answer.promise
 
@@ -62,9 +62,8 @@ async def scheduled(env: Any, ctx: Any) -> None:
 def _environment(env: Any) -> "WorkerEnvironment":
     """The environment; the same one for as long as the runtime hands us the same object."""
     global _latest_environment
-    native = native_environment(env)
-    if _latest_environment is None or not _latest_environment.is_of(native):
-        _latest_environment = WorkerEnvironment(native)
+    if _latest_environment is None or not _latest_environment.is_of(env):
+        _latest_environment = WorkerEnvironment(env)
     return _latest_environment
 
 
@@ -298,7 +297,7 @@ class WorkerFetcher:
         timer = setTimeout(controller.abort.bind(controller), timeout_ms)
         options = {
             "method": request.method,
-            "headers": request.headers if HAS_SDK else {**request.headers, **UNCOMPRESSED},
+            "headers": {**request.headers, **UNCOMPRESSED} if IS_EMBEDDED else request.headers,
             "redirect": "manual",
             "signal": controller.signal,
         }

@@ -7,9 +7,10 @@ a valid request; bodies that the gateway has written are valid.
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from qwen_worker.careful_scan import scanner_of
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_scan import Items, Member, scan_array, scan_object, scan_value, skip_spaces
-from qwen_worker.json_text import TOO_DEEP, JsonTextError, nesting_exceeds
+from qwen_worker.json_scan import Items, Member, scan_object, skip_spaces
+from qwen_worker.json_text import JsonTextError
 
 ROLES = ("user", "assistant", "tool", "system", "developer", "function")
 
@@ -60,16 +61,14 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     The messages are walked once, and not kept. On this walk `find_problem` is asked about each message that
     is not an object with a known role and a text as its content, until it finds a problem.
     """
-    if nesting_exceeds(text):
-        raise JsonTextError(TOO_DEEP)
+    scan = scanner_of(text)
 
     def scan_messages(text: str, position: int) -> tuple[Any, int]:
-        if not text.startswith("[", position):
-            return scan_value(text, position)
-        messages, end = scan_array(text, position)
-        return _looked_through(messages, text, position, end, find_problem), end
+        value, end = scan(text, position)
+        is_array = type(value) is list
+        return _looked_through(value, text, position, end, find_problem) if is_array else value, end
 
-    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages})
+    body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages}, scan)
     end = skip_spaces(text, body.end)
     if end != len(text):
         raise JsonTextError(f"there is more after the end of the object at byte {end}")

@@ -1,6 +1,6 @@
 // The objects that workerd hands to a Worker: a KV namespace and an execution context.
 
-/** A KV namespace in memory. The SDK knows the binding by this class name. */
+/** A KV namespace in memory. */
 export class KvNamespace {
   #values = new Map();
   #failure = null;
@@ -60,25 +60,6 @@ export class ScheduledController {
   cron = "*/15 * * * *";
   scheduledTime = Date.now();
   noRetry() {}
-}
-
-const patched = new WeakSet();
-
-/** As workerd does it when the SDK asks: a Python awaitable is kept alive until it is done. */
-export function patchWaitUntil(ctx) {
-  if (Object.prototype.toString.call(ctx) !== "[object ExecutionContext]" || patched.has(ctx)) return;
-  patched.add(ctx);
-  const waitUntil = ctx.waitUntil.bind(ctx);
-  ctx.waitUntil = (awaitable) => waitUntil(untilDone(awaitable));
-}
-
-async function untilDone(awaitable) {
-  const own = "copy" in awaitable ? awaitable.copy() : awaitable;
-  try {
-    await own;
-  } finally {
-    if ("destroy" in own) own.destroy();
-  }
 }
 
 function describe(value) {

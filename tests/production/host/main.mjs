@@ -31,14 +31,14 @@ try {
   process.exit(1);
 }
 
-const port = await listen((request) => worker.send("fetch", env, new ExecutionContext(background), request));
+const port = await listen((request) => worker.send("fetch", request, env, new ExecutionContext(background)));
 const control = await listen(async (request) => Response.json(await command(await request.json())));
 console.log(JSON.stringify({ port, control, python: worker.python, pyodide: worker.pyodide }));
 
 async function command({ name, ...given }) {
   switch (name) {
     case "scheduled":
-      await worker.send("scheduled", env, new ExecutionContext(background), new ScheduledController());
+      await worker.send("scheduled", new ScheduledController(), env, new ExecutionContext(background));
       return null;
     case "kv":
       return kv.contents;

@@ -1,11 +1,12 @@
 // A Python Worker on a Pyodide from npm, started as production starts it: import everything, take a memory
 // snapshot at once, and serve from the restored snapshot.
 
-import { patchWaitUntil } from "./bindings.mjs";
-
 const SOURCE = "/session/metadata";
 const MODULES = "/session/python_modules";
 const HOST = "/session/host";
+
+// What the compatibility flag disable_python_no_global_handlers makes workerd call.
+const HANDLERS = { fetch: "on_fetch", scheduled: "on_scheduled" };
 
 // Production has them as compatibility flags; a compatibility date of today switches both on.
 const COMPATIBILITY_FLAGS = {
@@ -16,7 +17,6 @@ const COMPATIBILITY_FLAGS = {
 const ENTRYPOINT_HELPER = {
   cloudflareWorkersModule: {},
   cloudflareSocketsModule: {},
-  patchWaitUntil,
   async doAnImport(name) {
     throw new Error(`no JavaScript module ${name} here`);
   },
@@ -35,13 +35,12 @@ export async function start(options, snapshot) {
     options,
     snapshot ? { _loadSnapshot: snapshot, _snapshotDeserializer: deserialize } : {},
   );
-  const { entry, dispatch } = importWorker(pyodide);
+  const entry = importWorker(pyodide);
   return {
     python: pyodide.runPython("import sys; sys.version.split()[0]"),
     pyodide: pyodide.version,
-    async send(event, env, ctx, argument) {
-      const instance = entry.Default(ctx, env);
-      return dispatch(instance, event, argument, ...(event === "scheduled" ? [env, ctx] : []));
+    async send(event, ...given) {
+      return await entry[HANDLERS[event]].callRelaxed(...given);
     },
     run: (code) => pyodide.runPython(code),
   };
@@ -64,20 +63,18 @@ async function load({ pyodide: name, source, modules }, settings) {
 }
 
 function importWorker(pyodide) {
-  const [entry, dispatch] = pyodide.runPython(`
+  return pyodide.runPython(`
 import importlib, pkgutil, site, sys
 sys.path[:0] = [path for path in ("${SOURCE}", "${HOST}") if path not in sys.path]
 site.addsitedir("${MODULES}")
 from startup import import_rules
-import workers
+import workers # workerd's own glue does, whatever the Worker needs
 with import_rules():
     import entry
     for module in pkgutil.walk_packages(["${SOURCE}"]):
         importlib.import_module(module.name)
-from dispatch import dispatch
-entry, dispatch
+entry
 `);
-  return { entry, dispatch };
 }
 
 // The rule of workerd: besides what can be found again from the global object, which Pyodide sees to by

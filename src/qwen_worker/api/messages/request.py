@@ -8,18 +8,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from qwen_worker.api.messages import checks
+from qwen_worker.careful_scan import scanner_of
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.json_scan import (
-    Items,
-    Member,
-    ObjectText,
-    decoded,
-    scan_array,
-    scan_object,
-    scan_value,
-    skip_spaces,
-)
-from qwen_worker.json_text import TOO_DEEP, JsonTextError, nesting_exceeds, parse
+from qwen_worker.json_scan import Items, Member, ObjectText, decoded, scan_object, skip_spaces
+from qwen_worker.json_text import JsonTextError, parse
 from qwen_worker.validation import body_text, invalid_json
 
 ROLES = ("user", "assistant", "system")
@@ -104,29 +96,25 @@ def plain(value: Any) -> Any:
 
 
 def _scan_body(text: str) -> ObjectText:
-    if nesting_exceeds(text):
-        raise JsonTextError(TOO_DEEP)
+    scan = scanner_of(text)
+
+    def scan_array(text: str, position: int) -> tuple[Any, int]:
+        value, end = scan(text, position)
+        return Array(value, Items(text, position, end, value)) if type(value) is list else value, end
+
     start = skip_spaces(text, 0)
     is_object = text[start] == "{"
     if is_object:
-        arrays = dict.fromkeys(("system", "messages", "tools"), _scan_array)
-        body = scan_object(text, start, arrays)
+        body = scan_object(text, start, dict.fromkeys(("system", "messages", "tools"), scan_array), scan)
         end = body.end
     else:
-        body, end = ObjectText({}, start, is_unique=True), scan_value(text, start)[1]
+        body, end = ObjectText({}, start, is_unique=True), scan(text, start)[1]
     end = skip_spaces(text, end)
     if end != len(text):
         raise JsonTextError(f"there is more after the end of the value at byte {end}")
     if not is_object:
         raise InvalidRequest("The request body must be a JSON object.", code="invalid_type")
     return body
-
-
-def _scan_array(text: str, position: int) -> tuple[Any, int]:
-    if not text.startswith("[", position):
-        return scan_value(text, position)
-    values, end = scan_array(text, position)
-    return Array(values, Items(text, position, end, values)), end
 
 
 def _decoded_field(text: str, body: ObjectText, name: str) -> Any:
