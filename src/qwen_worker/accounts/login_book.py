@@ -43,6 +43,7 @@ class LoginBook:
         "is_read",
         "logins",
         "pending",
+        "unwritten",
         "version",
     )
 
@@ -58,6 +59,8 @@ class LoginBook:
         self.has_first_record = False
         """Whether KV has a login of the predecessor, or of a secret that is set no longer."""
         self.pending = PendingMemory()
+        self.unwritten: set[str] = set()
+        """The logins, by id, whose last change here KV has not taken yet."""
         self._own: Logins = {}
         """What this isolate has changed lately."""
         self._knows_first_record = False
@@ -116,8 +119,9 @@ class LoginBook:
         now_ms = clock.now_ms()
         self._own = {name: own for name, own in self._own.items() if now_ms - own.changed_ms < OWN_MS}
         removed = self._take(newest(told, self._own))
-        if any(_is_lost(own, told, now_ms) for own in self._own.values()):
-            log.info("a change of the logins is written again", reason="another one has overwritten it")
+        self.unwritten.intersection_update(self._own)
+        if self.unwritten or any(_is_lost(own, told, now_ms) for own in self._own.values()):
+            log.info("a change of the logins is written again")
             await self._write(kv, runtime, log)
         return removed
 
@@ -132,6 +136,7 @@ class LoginBook:
     async def change(self, login: KeptLogin, runtime: Runtime, log: Log) -> bool:
         """Makes a change, at once in this isolate. Returns whether KV has taken it."""
         self._own[login.id] = login
+        self.unwritten.add(login.id)
         self._take(newest(self.logins, self._own))
         if runtime.kv is None:
             return False
@@ -145,12 +150,13 @@ class LoginBook:
     async def _write(self, kv: KeyValueStore, runtime: Runtime, log: Log) -> bool:
         """Writes the record with the changes of this isolate. Returns whether KV has taken it."""
         try:
-            told = parsed(await kv.get(LOGINS_KEY))
-            merged = newest(told, self._own)
+            own = dict(self._own)
+            merged = newest(parsed(await kv.get(LOGINS_KEY)), own)
             await kv.put(LOGINS_KEY, serialised(merged, runtime.clock.now_ms()))
         except StoreError as error:
             log.warning("logins not written", error=str(error))
             return False
+        self.unwritten -= {name for name, change in own.items() if self._own.get(name) == change}
         return True
 
     def _take(self, logins: Logins) -> list[KeptLogin]:

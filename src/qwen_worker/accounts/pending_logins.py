@@ -45,8 +45,8 @@ class PendingLogin(NamedTuple):
         return f"PendingLogin(id={self.id!r}, status={self.status!r})"
 
     def ended(self, status: Status, identity: str = "") -> "PendingLogin":
-        """The same login without its secrets."""
-        return self._replace(status=status, identity=identity, device_code="", verifier="", user_code="")
+        """The same login without its codes."""
+        return PendingLogin(self.id, self.label, self.created_s, self.expires_ms, status, identity=identity)
 
 
 class Polls:

@@ -109,7 +109,7 @@ async def delete_login(context: Context) -> None:
     Raises NotFound (login_not_found).
     """
     logins = _Logins(context)
-    found = await logins.find()
+    found = await logins.find(is_to_go=True)
     if isinstance(found, PendingLogin):
         await logins.devices.change(found.ended("cancelled", found.identity))
     else:
@@ -155,8 +155,10 @@ class _Logins:
         if not self.book.is_read:
             raise not_stored()
 
-    async def find(self) -> KeptLogin | PendingLogin:
-        """The login that the path names. Raises NotFound."""
+    async def find(self, *, is_to_go: bool = False) -> KeptLogin | PendingLogin:
+        """The login that the path names. Raises NotFound, but for one that `is_to_go` and that KV has not
+        removed yet.
+        """
         name = self._context.argument
         kept = self.book.logins.get(name)
         if kept is None and name.isascii() and name.replace("_", "").isalnum():
@@ -168,7 +170,8 @@ class _Logins:
             if kept is None and pending is not None and pending.status == "active":
                 # KV does not show here yet that it is an account.
                 return KeptLogin(name, pending.label, pending.identity, pending.created_s, 0)
-        if kept is None or kept.is_removed:
+        is_in_kv = is_to_go and name in self.book.unwritten
+        if kept is None or (kept.is_removed and not is_in_kv):
             raise NotFound("There is no such login.", code="login_not_found", param="id")
         return kept
 

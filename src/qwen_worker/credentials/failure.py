@@ -4,8 +4,8 @@ from qwen_worker.credentials.state import AccountState
 from qwen_worker.errors import CredentialsMissing, CredentialsRejected, ProxyError, RefreshPending
 
 HOW_TO_BEGIN = (
-    "set QWEN_API_KEY (with QWEN_BASE_URL) or QWEN_CLI_AUTH, or log in at the gateway's own page, which takes "
-    "ADMIN_KEY"
+    "set QWEN_API_KEY (with QWEN_BASE_URL) or QWEN_CLI_AUTH, or log in at the gateway's own page with the "
+    "admin key"
 )
 """How an operator gives the gateway an account."""
 
