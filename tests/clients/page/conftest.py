@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.clients.chromium import CHROMIUM, NO_CHROMIUM
 from tests.simulator.config import SimulatorConfig
 from tests.simulator.in_thread import run_in_thread
 from tests.simulator.server import QwenSimulator
@@ -64,10 +65,10 @@ def visit() -> Iterator[Visit]:
     """Opens a window at a Worker: `visit(worker).open("usage", key=...)`; see Visitor."""
     from playwright.sync_api import sync_playwright
 
-    from tests.clients.page.visitor import CHROMIUM, Visitor
+    from tests.clients.page.visitor import Visitor
 
     if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium, or name one in CHROMIUM")
+        pytest.skip(NO_CHROMIUM)
     # One a test: while it runs, no test may run an event loop of its own.
     with sync_playwright() as playwright, ExitStack() as windows:
 

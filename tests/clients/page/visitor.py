@@ -1,21 +1,12 @@
 """A person in front of the page: a real Chromium that notes whatever it has to complain about."""
 
-import os
-import shutil
 from types import TracebackType
 from typing import Any, Self
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright, Request, expect
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from tests.clients.chromium import ARGUMENTS, CHROMIUM
+
 _REPORT_VIOLATIONS = """
 addEventListener("securitypolicyviolation", ({ violatedDirective, blockedURI }) =>
   console.error(`CSP: ${violatedDirective} ${blockedURI}`));
@@ -38,7 +29,7 @@ class Visitor:
         self.complaints: list[str] = []
         self.expected_statuses: set[int] = set()
         self.requests: list[Request] = []
-        self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        self._browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         self.context: BrowserContext = self._browser.new_context(
             permissions=["clipboard-read", "clipboard-write"], **options
         )
