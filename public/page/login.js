@@ -127,7 +127,7 @@ async function cancel() {
 }
 
 async function list() {
-  if (!session.isAdmin) return;
+  if (!session.canLogIn) return;
   try {
     const { data } = await json("/v1/logins");
     show(
@@ -197,10 +197,10 @@ export const loginPart = {
   start({ check }) {
     tellOthers = check;
     form().addEventListener("submit", begin);
-    let wasAdmin = false;
+    let could = false;
     session.addEventListener("change", () => {
-      if (session.isAdmin && !wasAdmin && !byId("login-part").hidden) list();
-      wasAdmin = session.isAdmin;
+      if (session.canLogIn && !could && !byId("login-part").hidden) list();
+      could = session.canLogIn;
     });
   },
   enter: list,

@@ -43,7 +43,7 @@ function route({ moveFocus = true } = {}) {
 }
 
 function showState() {
-  const { health, isAdmin, isAccepted, isOpen, key } = session;
+  const { health, canLogIn, isAccepted, isOpen, key } = session;
   const pill = byId("state");
   const [text, kind] =
     health === null ? ["Not reachable", "bad"] : health.status === "ok" ? ["Running", "good"] : ["Degraded", "warn"];
@@ -58,8 +58,8 @@ function showState() {
         : key
           ? "Your key"
           : "Enter a key";
-  byId("login-link").hidden = !isAdmin;
-  if (shown === "login" && health && !isAdmin) location.hash = "#status";
+  byId("login-link").hidden = !canLogIn;
+  if (shown === "login" && health && !canLogIn) location.hash = "#status";
 }
 
 function keyDialog() {

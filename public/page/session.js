@@ -39,6 +39,11 @@ class Session extends EventTarget {
     return this.isAccepted && Array.isArray(this.health.clients);
   }
 
+  /** Whether logins can be made: not without KV, where they are kept. */
+  get canLogIn() {
+    return this.isAdmin && this.health.logins !== false;
+  }
+
   /** Keeps a key, or forgets it if it is empty. In this tab only, unless it is to be remembered. */
   use(key, remember = false) {
     this.key = key;

@@ -1,6 +1,5 @@
 // Status: whether the gateway works, and why not; with a key, how its accounts are.
 
-import { json } from "./api.js";
 import { byId, element, facts, show } from "./dom.js";
 import { duration, time } from "./format.js";
 import { keyHint } from "./messages.js";
@@ -28,15 +27,12 @@ const REASONS = {
 };
 
 const APIS = {
-  "POST /v1/chat/completions": "Chat completions",
-  "POST /v1/responses": "Responses",
-  "POST /v1/messages": "Anthropic Messages",
-  "POST /v1/completions": "Completions",
-  "POST /v1/embeddings": "Embeddings",
+  "/v1/chat/completions": "Chat completions",
+  "/v1/responses": "Responses",
+  "/v1/messages": "Anthropic Messages",
+  "/v1/completions": "Completions",
+  "/v1/embeddings": "Embeddings",
 };
-
-/** What the gateway serves, as GET /v1 lists it. */
-let endpoints = [];
 
 /** The seconds that were left when the gateway said so, less what has passed since. */
 const left = (seconds) => seconds - (Date.now() - session.checkedAt) / 1000;
@@ -48,7 +44,7 @@ function healthCard({ health }) {
     return element("div", { class: "notice bad" }, element("p", {}, "The gateway cannot be reached."));
   }
   const isFine = health.status === "ok";
-  const apis = endpoints.filter((name) => name in APIS).map((name) => element("li", {}, APIS[name]));
+  const apis = (health.apis ?? []).map((path) => element("li", {}, APIS[path] ?? path));
   return element(
     "div",
     { class: "card" },
@@ -120,13 +116,9 @@ export const statusPart = {
     session.addEventListener("change", () => ticking && render());
     byId("check-now").addEventListener("click", check);
   },
-  async enter() {
+  enter() {
     render();
     ticking = setInterval(render, 1000);
-    if (endpoints.length > 0) return;
-    const welcome = await json("/v1").catch(() => undefined);
-    endpoints = welcome?.endpoints ?? [];
-    if (ticking) render();
   },
   leave() {
     clearInterval(ticking);

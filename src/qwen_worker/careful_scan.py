@@ -1,8 +1,8 @@
 """Reads values of a long text without asking first how deep all of it is nested.
 
 Finding that out takes longer than reading the text: strings are full of brackets when people talk about code.
-So a text with many brackets is read in pieces. Most have too few brackets to be nested too deeply, however they
-are meant; only of the others the depth is found out.
+So a text with many brackets is read in pieces. Most have too few brackets to be nested too deeply, however
+they are meant; only of the others the depth is found out.
 """
 
 from typing import Any

@@ -46,6 +46,8 @@ class ScriptedResponse:
             self._headers = dict(headers or {})
             self.data = body if isinstance(body, bytes) else body.encode()
 
+    buffer = None
+
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
 
@@ -112,6 +114,9 @@ class ScriptedRequest:
 
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
+
+    def forget_body(self) -> None:
+        self.is_forgotten = True
 
     async def discard_body(self) -> None:
         self.is_discarded = True

@@ -54,6 +54,8 @@ class StreamResponse:
         self.body = ScriptedBody(*script)
         self._headers = headers or {"content-type": "text/event-stream"}
 
+    buffer = None
+
     def header(self, name: str) -> str | None:
         return self._headers.get(name)
 

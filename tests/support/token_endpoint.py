@@ -24,6 +24,7 @@ class Answer:
     status: int
     body: str
     headers: dict[str, str] = field(default_factory=dict)
+    buffer: None = None
 
     def header(self, name: str) -> str | None:
         return self.headers.get(name)

@@ -73,7 +73,18 @@ async def test_health_tells_status_uptime_and_version_without_a_key() -> None:
     setup = Setup(OPENAI_API_KEY="client-key-1")
     setup.clock.advance(12.9)
     body = parsed(await setup("GET", "/health"))
-    assert body == {"status": "ok", "uptime": 12, "version": f"qwen-worker-{__version__}"}
+    assert body == {
+        "status": "ok",
+        "uptime": 12,
+        "version": f"qwen-worker-{__version__}",
+        "apis": [
+            "/v1/chat/completions",
+            "/v1/responses",
+            "/v1/messages",
+            "/v1/completions",
+            "/v1/embeddings",
+        ],
+    }
 
 
 async def test_health_tells_an_operator_about_the_credential() -> None:
@@ -100,11 +111,15 @@ async def test_a_broken_base_url_stops_chats_before_a_key_goes_anywhere() -> Non
     assert setup.fetcher.requests == []
 
 
-@pytest.mark.parametrize("path", ["/", ""])
-async def test_the_welcome_names_the_endpoints(path: str) -> None:
-    response = await Setup()("GET", path)
+@pytest.mark.parametrize("path", ["/v1", "/v1/", "//v1", "/", ""])
+async def test_the_welcome_names_the_endpoints_to_anyone(path: str) -> None:
+    response = await Setup(CLIENT_KEYS="client-key-1")("GET", path)
     assert response.status == 200
-    assert "POST /v1/chat/completions" in parsed(response)["endpoints"]
+    endpoints = parsed(response)["endpoints"]
+    assert "POST /v1/chat/completions" in endpoints
+    assert "GET /v1/logins" not in endpoints
+    admins = parsed(await Setup(ADMIN_KEY="admin-key-1")("GET", path))["endpoints"]
+    assert "GET /v1/logins" in admins
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"])
@@ -126,7 +141,7 @@ async def test_a_chat_is_forwarded_and_its_answer_passed_on(path: str) -> None:
         ("POST", "/chat/completions"),
         ("POST", "/v1/chat/completions"),
         ("GET", "/v1/unknown"),
-        ("GET", "/v1"),
+        ("POST", "/v1/v1"),
     ],
 )
 async def test_everything_under_v1_needs_a_key_when_one_is_set(method: str, path: str) -> None:
@@ -155,7 +170,9 @@ async def test_a_wrong_method_is_a_json_405_with_allow(method: str, path: str, a
     assert parsed(response)["error"]["code"] == "method_not_allowed"
 
 
-@pytest.mark.parametrize("path", ["/v1/unknown", "/nothing/here", "/v1/health"])
+@pytest.mark.parametrize(
+    "path", ["/v1/unknown", "/nothing/here", "/v1/health", "/v1/v1", "/v1/logins", "/logins/x"]
+)
 async def test_an_unknown_path_is_a_json_404(path: str) -> None:
     response = await Setup()("GET", path)
     assert response.status == 404
@@ -163,7 +180,7 @@ async def test_an_unknown_path_is_a_json_404(path: str) -> None:
     assert parsed(response)["error"]["code"] == "not_found"
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/v1/models"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/health", "/v1/models"])
 async def test_head_answers_like_get_without_a_body(path: str) -> None:
     setup = Setup()
     head, get = await setup("HEAD", path), await setup("GET", path)

@@ -18,6 +18,7 @@ from tools.repository import ROOT, SOURCE
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 TROUBLESHOOTING = ROOT / "docs" / "troubleshooting.md"
+LOGINS = ROOT / "docs" / "logins.md"
 EXAMPLE = (ROOT / ".dev.vars.example").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMING_DOCUMENTS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
@@ -117,17 +118,19 @@ def test_the_example_as_it_stands_changes_nothing() -> None:
 def test_every_endpoint_is_documented_and_answers() -> None:
     documented = [quoted(row[0])[0] for row in rows(section(README, "Endpoints"))]
 
-    assert set(documented) == {*endpoint_names(), "GET /"}
-    for endpoint in documented:
+    assert set(documented) == {*endpoint_names(has_admin=False), "GET /", "GET /v1/logins"}
+    logins = [quoted(row[0])[0] for row in rows(section(LOGINS, "Requests"))]
+    assert {*documented, *logins} == {*endpoint_names(has_admin=True), "GET /"}
+    for endpoint in (*documented, *logins):
         method, path = endpoint.split()
-        route = find_route(path)
+        route = find_route(path, has_admin=True)
         assert route is not None
         assert route.endpoint(method) is not None
 
 
 def test_endpoints_that_need_a_key_are_marked() -> None:
     for endpoint, key, _ in rows(section(README, "Endpoints")):
-        route = find_route(quoted(endpoint)[0].split()[1])
+        route = find_route(quoted(endpoint)[0].split()[1], has_admin=True)
         assert route is not None
         assert key == ("yes" if route.needs_key else "no")
 

@@ -4,8 +4,10 @@
 from collections.abc import Callable
 from typing import Any
 
-JsProxy = Any
 jsnull: Any
+
+class JsProxy:
+    def __getattr__(self, name: str) -> Any: ...
 
 class JsException(Exception):
     name: str

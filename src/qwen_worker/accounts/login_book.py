@@ -70,7 +70,7 @@ class LoginBook:
     def living(self) -> list[KeptLogin]:
         """The logins that are accounts, oldest first."""
         found = [login for login in self.logins.values() if not login.is_removed]
-        return sorted(found, key=lambda login: (login.created_s, login.id))
+        return sorted(found, key=lambda login: login.created_s)
 
     def removed_since(self, since_ms: int) -> list[KeptLogin]:
         """The logins that were removed at that time or later."""

@@ -24,7 +24,7 @@ from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
 from qwen_worker.models import model_not_found
-from qwen_worker.platform.ports import BodyReader, Pipe, Response, StreamBroken
+from qwen_worker.platform.ports import BodyReader, ByteStream, Pipe, Response, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
@@ -110,6 +110,7 @@ class Journey:
                 exchange.call.explain(error)
             raise
         exchange.forget_request()
+        self._context.request.forget_body()
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
         return opened
@@ -130,11 +131,7 @@ class Journey:
             self.log_end("completion ended", completion, None)
             self.count(completion, answer.data, len(answer.data))
             return
-        if prepared.translator is not None:
-            body = json.dumps(prepared.translator.whole(answer.value)).encode()
-        else:
-            body = answer.data if prepared.retouch is None else prepared.retouch(answer.data)
-        self._context.respond(Response(200, headers, body))
+        self._context.respond(Response(200, headers, _body_of(opened, answer)))
         self.log_end("completion ended", answer.completion, len(answer.data))
         self.count(answer.completion, answer.data, len(answer.data))
 
@@ -282,6 +279,16 @@ class Journey:
             duration_ms=now_ms - self._began_ms,
             outcome="completed" if error is None else error.code,
         )
+
+
+def _body_of(opened: Opened, answer: "WholeAnswer") -> bytes | ByteStream:
+    """A whole answer as the client reads it: as it came, if it can."""
+    prepared, buffer = opened.prepared, opened.answer.buffer
+    if prepared.translator is not None:
+        return json.dumps(prepared.translator.whole(answer.value)).encode()
+    if prepared.retouch is not None:
+        return prepared.retouch(answer.data)
+    return answer.data if buffer is None else buffer
 
 
 def _stream_response(pipe: Pipe, headers: dict[str, str]) -> Response:

@@ -4,6 +4,7 @@ from typing import Any
 
 from pyodide.ffi import JsException
 
+from qwen_worker.platform import promises
 from qwen_worker.platform.interop import absent
 from qwen_worker.platform.ports import StreamBroken
 
@@ -22,7 +23,7 @@ class WorkerBodyReader:
         if self._reader is None:
             return None
         try:
-            step = await self._reader.read()
+            step = await promises.read(self._reader)
         except JsException:
             raise StreamBroken from None
         return None if step.done else step.value.to_bytes()

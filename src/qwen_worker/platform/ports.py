@@ -71,7 +71,7 @@ TRANSLATE_SECONDS = 0.1
 
 
 class Response(NamedTuple):
-    """What goes back to the client. `body` is text, bytes, or a stream in the runtime's own form."""
+    """What goes back to the client. `body` is text, bytes, or what the runtime has: a stream or a buffer."""
 
     status: int
     headers: dict[str, str]

@@ -83,7 +83,9 @@ class Background(Protocol):
 
 
 class ByteStream(Protocol):
-    """A response body in the runtime's own form. The core passes it on and never looks inside."""
+    """A response body in the runtime's own form: a stream or a buffer. The core passes it on and never looks
+    inside.
+    """
 
 
 class BodyReader(Protocol):
@@ -178,6 +180,11 @@ class InboundResponse(Protocol):
         """
         ...
 
+    @property
+    def buffer(self) -> ByteStream | None:
+        """What `whole` has read, in the runtime's own form, to be passed on without a copy; None: not kept."""
+        ...
+
     async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
         """The body; if it is longer than `limit_bytes`, its beginning and a reader of the rest.
 
@@ -234,6 +241,10 @@ class InboundRequest(Protocol):
 
     async def discard_body(self) -> None:
         """Reads and forgets what has not been read of the body, for a second at most. Never raises."""
+        ...
+
+    def forget_body(self) -> None:
+        """Frees what is kept of the body, so that it can be sent to Qwen without a copy."""
         ...
 
     async def body(self, limit_bytes: int) -> bytes:

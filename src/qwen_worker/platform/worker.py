@@ -15,12 +15,12 @@ from contextvars import Context, copy_context
 from typing import Any
 
 import js
-from js import AbortController, Promise, clearTimeout, fetch, setTimeout
+from js import AbortController, Promise, clearTimeout, setTimeout
 from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.platform import lifetime, ports
+from qwen_worker.platform import lifetime, ports, promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object
 from qwen_worker.platform.streams import open_pipe
@@ -48,7 +48,8 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
     def respond(response: ports.Response) -> None:
         answer.resolve(_to_js_response(response))
 
-    work = gateway.handle(WorkerRequest(request), _runtime(environment, ctx), respond)
+    inbound = WorkerRequest(request)
+    work = gateway.handle(inbound, _runtime(environment, ctx, inbound), respond)
     lifetime.begin(work)
     return answer.promise
 
@@ -56,7 +57,7 @@ def serve(request: Any, env: Any, ctx: Any) -> Any:
 async def scheduled(env: Any, ctx: Any) -> None:
     """Serves a scheduled (cron) event."""
     environment = _environment(env)
-    await _gateway(environment).scheduled(_runtime(environment, ctx))
+    await _gateway(environment).scheduled(_runtime(environment, ctx, None))
 
 
 def _environment(env: Any) -> "WorkerEnvironment":
@@ -72,10 +73,10 @@ def _gateway(environment: "WorkerEnvironment") -> Gateway:
     return _ISOLATE.gateway(environment, console_sink)
 
 
-def _runtime(environment: "WorkerEnvironment", ctx: Any) -> ports.Runtime:
+def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest | None") -> ports.Runtime:
     return ports.Runtime(
         clock=WorkerClock(),
-        fetcher=WorkerFetcher(),
+        fetcher=WorkerFetcher(inbound),
         kv=environment.kv,
         background=WorkerBackground(ctx),
         random=random.random,
@@ -132,10 +133,12 @@ class WorkerEnvironment:
 class WorkerRequest:
     """The client's request."""
 
-    __slots__ = ("_get_header", "_is_read", "_request", "method", "path")
+    __slots__ = ("_get_header", "_is_read", "_request", "method", "path", "received")
 
     def __init__(self, request: Any) -> None:
         self._request = request
+        self.received: tuple[bytes, Any] | None = None
+        """The body, and the JavaScript buffer that it came in."""
         self._is_read = False
         self._get_header = request.headers.get
         self.method: str = request.method
@@ -155,12 +158,17 @@ class WorkerRequest:
             if int(declared) > limit_bytes:
                 raise ports.BodyTooLarge
             try:
-                body: bytes = (await self._request.arrayBuffer()).to_bytes()
+                buffer = await promises.request_bytes(self._request)
                 self._is_read = True
+                body: bytes = buffer.to_bytes()
+                self.received = body, buffer
                 return body
             except JsException:
                 raise ports.BodyUnreadable from None
         return await self._read_undeclared(limit_bytes)
+
+    def forget_body(self) -> None:
+        self.received = None
 
     async def discard_body(self) -> None:
         if self._is_read or absent(self._request.body):
@@ -288,9 +296,12 @@ class WorkerKV:
 
 
 class WorkerFetcher:
-    """The runtime's fetch."""
+    """The runtime's fetch. What `inbound` has brought is sent as the very buffer that it came in."""
 
-    __slots__ = ()
+    __slots__ = ("_inbound",)
+
+    def __init__(self, inbound: WorkerRequest | None) -> None:
+        self._inbound = inbound
 
     async def fetch(self, request: ports.OutboundRequest, *, timeout_ms: int) -> "WorkerResponse":
         controller = AbortController.new()
@@ -302,21 +313,26 @@ class WorkerFetcher:
             "signal": controller.signal,
         }
         if request.body is not None:
-            options["body"] = request.body
+            options["body"] = self._native(request.body)
         try:
-            response = await fetch(request.url, js_object(options))
+            response = await promises.fetched(request.url, js_object(options))
         except JsException as error:
             clearTimeout(timer)
             raise _fetch_error(error) from None
         return WorkerResponse(response, controller, timer)
 
+    def _native(self, body: bytes) -> Any:
+        received = None if self._inbound is None else self._inbound.received
+        return received[1] if received is not None and received[0] is body else to_js(body)
+
 
 class WorkerResponse:
     """Qwen's answer."""
 
-    __slots__ = ("_controller", "_get_header", "_response", "_timer", "status")
+    __slots__ = ("_controller", "_get_header", "_response", "_timer", "buffer", "status")
 
     def __init__(self, response: Any, controller: Any, timer: Any) -> None:
+        self.buffer: Any = None
         self._response = response
         self._controller = controller
         self._timer = timer
@@ -337,7 +353,8 @@ class WorkerResponse:
         declared = self.header("content-length")
         if declared is not None and declared.isdigit() and int(declared) <= limit_bytes:
             try:
-                return (await self._response.arrayBuffer()).to_bytes(), None
+                self.buffer = await promises.response_bytes(self._response)
+                return self.buffer.to_bytes(), None
             except JsException as error:
                 raise _fetch_error(error) from None
         reader = self.reader()

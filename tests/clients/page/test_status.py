@@ -18,6 +18,7 @@ def test_without_a_key(gateway: Worker, visit: Visit) -> None:
 
     expect(page.get_by_text("The gateway is running.")).to_be_visible()
     expect(page.locator("#health")).to_contain_text("Chat completions")
+    expect(page.locator("#health")).to_contain_text("Anthropic Messages")
     expect(page.locator("#accounts")).to_contain_text("Enter a key to see the accounts.")
     expect(page.get_by_role("article")).to_have_count(0)
     expect(page.get_by_role("link", name="Log in")).to_be_hidden()

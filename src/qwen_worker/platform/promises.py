@@ -1,0 +1,148 @@
+"""The promises that every request waits for, without the futures that Pyodide makes of promises.
+
+When Python calls a function that returns a promise, Pyodide makes an asyncio future of it, and what awaits that
+is woken in a later turn of the event loop: some 60 us for each on current runtimes. Here the function is called
+by `Array.map`, which returns an array, and the promise itself wakes the task that awaits it.
+
+The embedded runtime gains nothing by that; there these are the runtime's own calls. The functions return what is
+to be awaited, which raises JsException if the promise is broken.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from contextvars import Context, copy_context
+from typing import Any, NamedTuple
+
+import js
+from js import Array, queueMicrotask
+from pyodide.ffi import JsException, JsProxy, create_once_callable
+
+from qwen_worker.platform.interop import IS_EMBEDDED
+
+
+def fetched(url: str, options: Any) -> Any:
+    """`fetch(url, options)`."""
+    if IS_EMBEDDED:
+        return js.fetch(url, options)
+    return NativePromise(Array.of(Array.of(url, options)).map(_functions().fetch)[0])
+
+
+def request_bytes(request: Any) -> Any:
+    """`request.arrayBuffer()`."""
+    if IS_EMBEDDED:
+        return request.arrayBuffer()
+    return NativePromise(Array.of(request).map(_functions().request_bytes)[0])
+
+
+def response_bytes(response: Any) -> Any:
+    """`response.arrayBuffer()`."""
+    if IS_EMBEDDED:
+        return response.arrayBuffer()
+    return NativePromise(Array.of(response).map(_functions().response_bytes)[0])
+
+
+def read(reader: Any) -> Any:
+    """`reader.read()` of a default reader."""
+    if IS_EMBEDDED:
+        return reader.read()
+    return NativePromise(Array.of(reader).map(_functions().read)[0])
+
+
+class NativePromise:
+    """A promise of a JavaScript object, which one task awaits.
+
+    It is to asyncio's tasks what a future is to them.
+    """
+
+    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_error", "_is_done", "_loop", "_value")
+
+    def __init__(self, promise: Any) -> None:
+        self._asyncio_future_blocking = False
+        self._loop = asyncio.get_running_loop()
+        self._callbacks: list[tuple[Callable[[Any], None], Context]] = []
+        self._is_done = False
+        self._value: Any = None
+        self._error: BaseException | None = None
+        settle = create_once_callable(self._settle)
+        # Called by the runtime: if Python called `then`, Pyodide would make a future of what it returns.
+        queueMicrotask(_functions().bind_then(promise, settle, settle))
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        if not self._is_done:
+            self._asyncio_future_blocking = True
+            yield self
+        return self.result()
+
+    def result(self) -> Any:
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop
+
+    def add_done_callback(self, callback: Callable[[Any], None], *, context: Context | None = None) -> None:
+        self._callbacks.append((callback, context or copy_context()))
+
+    def remove_done_callback(self, callback: Callable[[Any], None]) -> int:
+        kept = [entry for entry in self._callbacks if entry[0] != callback]
+        removed = len(self._callbacks) - len(kept)
+        self._callbacks = kept
+        return removed
+
+    def cancel(self, msg: object = None) -> bool:
+        """Ends the wait. What the promise will be is of no interest then."""
+        if self._is_done:
+            return False
+        self._is_done = True
+        self._error = asyncio.CancelledError() if msg is None else asyncio.CancelledError(msg)
+        for callback, context in self._callbacks:
+            self._loop.call_soon(callback, self, context=context)
+        return True
+
+    def _settle(self, outcome: Any) -> None:
+        """Takes what the promise was kept with, which is an object and no error, or why it was broken."""
+        if self._is_done:
+            return
+        self._is_done = True
+        if isinstance(outcome, JsException):
+            self._error = outcome
+        elif isinstance(outcome, JsProxy):
+            self._value = outcome
+        else:
+            self._error = js.Error.new("a promise was broken without an error")
+        # Not in a turn of their own: no other task is running when a promise settles.
+        for callback, context in self._callbacks:
+            context.run(callback, self)
+
+
+class _Functions(NamedTuple):
+    """JavaScript's, as functions of their first argument."""
+
+    bind_then: Any
+    fetch: Any
+    request_bytes: Any
+    response_bytes: Any
+    read: Any
+
+
+_made: _Functions | None = None
+
+
+def _functions() -> _Functions:
+    """Made with the first request: a memory snapshot cannot hold them."""
+    global _made
+    if _made is None:
+        _made = _Functions(
+            js.Reflect.get(js.Promise.prototype, "then").bind,
+            js.fetch.apply.bind(js.fetch, None),
+            _of_receiver(js.Request.prototype.arrayBuffer),
+            _of_receiver(js.Response.prototype.arrayBuffer),
+            _of_receiver(js.ReadableStreamDefaultReader.prototype.read),
+        )
+    return _made
+
+
+def _of_receiver(method: Any) -> Any:
+    """A method as a function of the object that it is called on."""
+    return method.call.bind(method)
