@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 collect_ignore_glob = [] if importlib.util.find_spec("playwright") else ["test_*.py"]
 
 ADMIN_KEY = "test-admin-key"
-PRICES = '{"qwen3-coder-plus": {"input": 1.0, "cached": 0.1, "output": 5.0}}'
+UNUSED_KEY = "test-key-of-carol"
+"""No test asks a model with it."""
 
 Visit = Callable[..., "Visitor"]
 Serve = Callable[..., Worker]
@@ -33,7 +34,7 @@ def page_simulator() -> Iterator[QwenSimulator]:
         yield running
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def serve(page_simulator: QwenSimulator) -> Iterator[Serve]:
     """Starts a Worker with the page in front; variables are added, None removes one."""
     with ExitStack() as cleanup:
@@ -54,10 +55,10 @@ def serve(page_simulator: QwenSimulator) -> Iterator[Serve]:
         yield start
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gateway(serve: Serve) -> Worker:
-    """A Worker with the client key CLIENT_KEY of alice, ADMIN_KEY and prices."""
-    return serve(PRICES=PRICES)
+    """A Worker with ADMIN_KEY and the client keys CLIENT_KEY, which is alice's, and UNUSED_KEY."""
+    return serve(CLIENT_KEYS=f"alice={CLIENT_KEY},carol={UNUSED_KEY}")
 
 
 @pytest.fixture

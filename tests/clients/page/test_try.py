@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.clients.page.conftest import ADMIN_KEY, Serve, Visit
+from tests.clients.page.conftest import ADMIN_KEY, Visit
 from tests.clients.questions import ATTEMPTS, DELTAS, TEXT
 from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
@@ -102,14 +102,14 @@ def test_stop_hangs_up(gateway: Worker, visit: Visit, page_simulator: QwenSimula
     ],
 )
 def test_an_error_is_shown_as_sdks_see_it(
-    serve: Serve,
+    gateway: Worker,
     visit: Visit,
     page_simulator: QwenSimulator,
     fault: str,
     status: int,
     told: list[str],
 ) -> None:
-    visitor = visit(serve())
+    visitor = visit(gateway)
     visitor.expected_statuses = {status}
     page = visitor.open("try", key=CLIENT_KEY)
     question = Question(page, page_simulator, name=fault)
