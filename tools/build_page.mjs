@@ -3,7 +3,7 @@
 //   uplot.js, uplot.css  the chart library, as `npm ci` has installed it
 //   snippets.json        the snippets of docs/clients.md that are marked `<!-- page -->`
 //
-// It is the [build] command of wrangler.toml, so every `wrangler dev` and `wrangler deploy` runs it.
+// It is the build command of wrangler.toml: every deployment runs it, and `make dev`.
 
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";

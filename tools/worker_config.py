@@ -5,7 +5,7 @@ module makes the difference, so that there is no second file to maintain.
 """
 
 import json
-import shlex
+import subprocess
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +20,9 @@ EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 # are newer than itself.
 EMBEDDED_COMPATIBILITY_FLAGS = ["python_workers"]
 
-# The embedded runtime runs no cron triggers and keeps no logs.
-_PRODUCTION_ONLY = ("triggers", "observability")
+# The embedded runtime runs no cron triggers and keeps no logs. With a build command its wrangler would no
+# longer notice that a module was changed; `complete_page` runs it.
+_PRODUCTION_ONLY = ("triggers", "observability", "build")
 
 
 def production_config() -> dict[str, Any]:
@@ -41,14 +42,12 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     if limits:
         config["unsafe"] = {"bindings": limits}
     entry = Path(config["main"]).relative_to("src")
-    # wrangler takes paths from the folder of the configuration, and runs commands there.
+    # wrangler takes paths from the folder of the configuration.
     assets = {**config["assets"], "directory": str(ROOT / config["assets"]["directory"])}
-    build = {**config["build"], "command": f"cd {shlex.quote(str(ROOT))} && {config['build']['command']}"}
     return {
         **config,
         "main": str(source / entry),
         "assets": assets,
-        "build": build,
         "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
         "compatibility_flags": EMBEDDED_COMPATIBILITY_FLAGS,
         "kv_namespaces": [
@@ -65,8 +64,20 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def complete_page() -> None:
+    """Runs the build command of wrangler.toml, which puts into `public/` what the repository does not hold.
+
+    Raises CalledProcessError; the command has said why then.
+    """
+    subprocess.run(["sh", "-c", production_config()["build"]["command"]], cwd=ROOT, check=True)
+
+
 def write_local_config(directory: Path, source: Path, variables: Mapping[str, str]) -> Path:
-    """Writes `local_config` to a file in `directory`, which is created, and returns its path."""
+    """Writes `local_config` to a file in `directory`, which is created, and returns its path.
+
+    The page is completed too: raises what `complete_page` does.
+    """
+    complete_page()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "wrangler.json"
     path.write_text(json.dumps(local_config(source, variables), indent=2))

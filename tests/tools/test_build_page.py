@@ -11,7 +11,7 @@ import pytest
 
 from qwen_worker.api.routes import find_route
 from tools.repository import ROOT
-from tools.worker_config import production_config
+from tools.worker_config import complete_page
 
 PUBLIC = ROOT / "public"
 BUILD = ROOT / "tools" / "build_page.mjs"
@@ -23,8 +23,7 @@ MOST_COMPRESSED_BYTES = 60_000
 @pytest.fixture(scope="module")
 def files() -> list[Path]:
     """What is served, after the build."""
-    command = production_config()["build"]["command"]
-    subprocess.run(["sh", "-c", command], cwd=ROOT, check=True)
+    complete_page()
     return [file for file in PUBLIC.rglob("*") if file.is_file() and file.name != "_headers"]
 
 
