@@ -55,8 +55,9 @@ def test_a_task_that_awaits_can_be_cancelled_and_the_promise_may_settle_later(wo
     body = """
 states = []
 async def wait():
+    late = "new Promise((kept, broken) => setTimeout(broken, 20, new Error('late')))"
     try:
-        await NativePromise(promise("new Promise((kept, broken) => setTimeout(broken, 20, new Error('late')))"))
+        await NativePromise(promise(late))
     except asyncio.CancelledError:
         states.append("cancelled")
         raise

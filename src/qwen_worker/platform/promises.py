@@ -1,11 +1,11 @@
 """The promises that every request waits for, without the futures that Pyodide makes of promises.
 
-When Python calls a function that returns a promise, Pyodide makes an asyncio future of it, and what awaits that
-is woken in a later turn of the event loop: some 60 us for each on current runtimes. Here the function is called
-by `Array.map`, which returns an array, and the promise itself wakes the task that awaits it.
+When Python calls a function that returns a promise, Pyodide makes an asyncio future of it, and what awaits
+that is woken in a later turn of the event loop: some 60 us for each on current runtimes. Here the function is
+called by `Array.map`, which returns an array, and the promise itself wakes the task that awaits it.
 
-The embedded runtime gains nothing by that; there these are the runtime's own calls. The functions return what is
-to be awaited, which raises JsException if the promise is broken.
+The embedded runtime gains nothing by that; there these are the runtime's own calls. The functions return what
+is to be awaited, which raises JsException if the promise is broken.
 """
 
 import asyncio
@@ -74,17 +74,21 @@ class NativePromise:
         return self.result()
 
     def result(self) -> Any:
+        """The object. Raises what the wait ended with instead."""
         if self._error is not None:
             raise self._error
         return self._value
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop that the awaiting task must be of."""
         return self._loop
 
     def add_done_callback(self, callback: Callable[[Any], None], *, context: Context | None = None) -> None:
+        """Has `callback` called with this object, when it is done."""
         self._callbacks.append((callback, context or copy_context()))
 
     def remove_done_callback(self, callback: Callable[[Any], None]) -> int:
+        """Takes back what was asked for; returns how often it was."""
         kept = [entry for entry in self._callbacks if entry[0] != callback]
         removed = len(self._callbacks) - len(kept)
         self._callbacks = kept

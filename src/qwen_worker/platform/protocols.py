@@ -182,7 +182,7 @@ class InboundResponse(Protocol):
 
     @property
     def buffer(self) -> ByteStream | None:
-        """What `whole` has read, in the runtime's own form, to be passed on without a copy; None: not kept."""
+        """What `whole` has read, in the runtime's own form, which needs no copy; None: not kept."""
         ...
 
     async def whole(self, limit_bytes: int) -> tuple[bytes, BodyReader | None]:
