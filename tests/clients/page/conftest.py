@@ -1,7 +1,7 @@
 """Workers with the page in front, as `make dev` serves them, and people who visit it."""
 
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -34,31 +34,37 @@ def page_simulator() -> Iterator[QwenSimulator]:
         yield running
 
 
+def start_page_worker(simulator: QwenSimulator, changes: Mapping[str, str | None]) -> Worker:
+    """A Worker with ADMIN_KEY and alice's CLIENT_KEY; `changes` are added, None removes a variable."""
+    merged: dict[str, str | None] = {
+        **oauth_variables(simulator),
+        "OPENAI_API_KEY": None,
+        "CLIENT_KEYS": f"alice={CLIENT_KEY}",
+        "ADMIN_KEY": ADMIN_KEY,
+        **changes,
+    }
+    return start_served_worker({name: value for name, value in merged.items() if value is not None})
+
+
 @pytest.fixture(scope="session")
+def gateway(page_simulator: QwenSimulator) -> Iterator[Worker]:
+    """A Worker with ADMIN_KEY and the client keys CLIENT_KEY, which is alice's, and UNUSED_KEY."""
+    running = start_page_worker(page_simulator, {"CLIENT_KEYS": f"alice={CLIENT_KEY},carol={UNUSED_KEY}"})
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
 def serve(page_simulator: QwenSimulator) -> Iterator[Serve]:
-    """Starts a Worker with the page in front; variables are added, None removes one."""
+    """Starts a Worker of the tests' own: `serve(PRICES="...", ADMIN_KEY=None)`."""
     with ExitStack() as cleanup:
 
         def start(**changes: str | None) -> Worker:
-            merged: dict[str, str | None] = {
-                **oauth_variables(page_simulator),
-                "OPENAI_API_KEY": None,
-                "CLIENT_KEYS": f"alice={CLIENT_KEY}",
-                "ADMIN_KEY": ADMIN_KEY,
-                **changes,
-            }
-            variables = {name: value for name, value in merged.items() if value is not None}
-            running = start_served_worker(variables)
+            running = start_page_worker(page_simulator, changes)
             cleanup.callback(running.stop)
             return running
 
         yield start
-
-
-@pytest.fixture(scope="session")
-def gateway(serve: Serve) -> Worker:
-    """A Worker with ADMIN_KEY and the client keys CLIENT_KEY, which is alice's, and UNUSED_KEY."""
-    return serve(CLIENT_KEYS=f"alice={CLIENT_KEY},carol={UNUSED_KEY}")
 
 
 @pytest.fixture
