@@ -19,15 +19,15 @@ const filled = (code) => code.replaceAll(DOCUMENTED_URL, location.origin).replac
 
 function addresses() {
   const lines = [
-    ["Base URL", `${location.origin}/v1`, "for clients of OpenAI's API"],
-    ["Anthropic's", location.origin, "for clients of Anthropic's API"],
+    ["OpenAI's API", `${location.origin}/v1`],
+    ["Anthropic's API", location.origin],
   ];
   return element(
     "dl",
     { class: "card addresses" },
-    lines.map(([name, url, note]) => [
-      element("dt", {}, name, element("span", { class: "fine" }, ` ${note}`)),
-      element("dd", {}, element("code", {}, url), " ", copyButton(() => url, `the URL ${note}`)),
+    lines.map(([api, url]) => [
+      element("dt", {}, `Base URL of ${api}`),
+      element("dd", {}, element("code", {}, url), " ", copyButton(() => url, `the base URL of ${api}`)),
     ]),
   );
 }

@@ -49,7 +49,7 @@ def test_copies_a_snippet_and_the_base_url(gateway: Worker, visit: Visit) -> Non
     assert re.search(r"^\[model_providers\.qwen\]$", copied, re.MULTILINE)
     assert f'base_url = "{gateway.base_url}/v1"' in copied
 
-    page.get_by_role("button", name="Copy the URL for clients of OpenAI's API").click()
+    page.get_by_role("button", name="Copy the base URL of OpenAI's API").click()
     assert page.evaluate("navigator.clipboard.readText()") == f"{gateway.base_url}/v1"
 
 
