@@ -1,9 +1,9 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
-export PORT HOST STATE URL FILE SECRET
+export PORT HOST STATE URL FILE SECRET LIVE ID
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test test-unit test-worker lint fmt bench doctor deploy login-secret test-production test-pyodide test-clients
+.PHONY: help setup dev test test-unit test-worker lint fmt bench doctor deploy login login-secret logs test-production test-pyodide test-clients
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 26
@@ -11,8 +11,8 @@ help: ## show the commands
 setup: ## install what is missing into this folder (the other commands do it by themselves)
 	@$(PYTHON) tools/setup_environment.py
 
-dev: setup ## serve the Worker on http://127.0.0.1:8787 (PORT=, HOST=, STATE=)
-	@exec $(RUN) -m tools.dev
+dev: ## serve the Worker on http://127.0.0.1:8787 (PORT=, HOST=, STATE=)
+	@exec $(PYTHON) -m tools.dev
 
 test: test-unit test-worker ## run every test
 
@@ -47,13 +47,20 @@ fmt: setup ## format the Python files
 	$(RUN) -m ruff format .
 
 bench: setup ## measure CPU, latency and memory against the yardsticks
+	@$(PYTHON) tools/setup_environment.py --production
 	$(RUN) -m bench
 
-doctor: ## find what is wrong with this machine, .dev.vars or a gateway (URL=)
-	@PYTHONPATH=src $(PYTHON) -m tools.doctor
+doctor: ## find what is wrong with this machine, .dev.vars (LIVE=1: call Qwen) or a gateway (URL=)
+	@$(PYTHON) -m tools.doctor
 
 deploy: ## deploy to Cloudflare (ARGS=--dry-run: everything but that)
 	@$(PYTHON) -m tools.deploy $(ARGS)
 
+login: ## log in at Qwen, for .dev.vars or as a secret of the deployed Worker (SECRET=)
+	@$(PYTHON) -m tools.login
+
+logs: ## show the log of the deployed Worker (ID=: one request)
+	@$(PYTHON) -m tools.logs $(ARGS)
+
 login-secret: ## make the Qwen Code CLI's login a secret of the deployed Worker (FILE=, SECRET=)
-	@PYTHONPATH=src $(PYTHON) -m tools.put_login
+	@$(PYTHON) -m tools.put_login

@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+_END = b"\n\n\r\n0\r\n\r\n"
+"""How the last event of a stream and its last HTTP chunk end."""
 _stamps = re.compile(rb"at (\d+) ").findall
 
 CLIENT_KEY = "bench-client-key"
@@ -18,9 +20,10 @@ class Answer:
 
     asked_at: float = 0.0
     status: int = 0
+    is_stream: bool = False
     size_bytes: int = 0
     arrivals: list[float] = field(default_factory=list)
-    tail: bytes = b""
+    pieces: list[bytes] = field(default_factory=list, repr=False)
 
     @property
     def first_byte_seconds(self) -> float:
@@ -28,11 +31,15 @@ class Answer:
         return self.arrivals[0] - self.asked_at
 
     @property
-    def is_complete_stream(self) -> bool:
-        """Whether a stream ended as it should."""
-        body, end = self.tail[:-7], self.tail[-7:]
-        is_done = body.endswith((b"data: [DONE]\n\n", b'"message_stop"}\n\n'))
-        return self.status == 200 and is_done and end == b"\r\n0\r\n\r\n"
+    def is_complete(self) -> bool:
+        """Whether it is no error, and a stream ended as its API's clients expect."""
+        if self.status != 200 or not self.is_stream:
+            return self.status == 200
+        body = b"".join(self.pieces)
+        if not body.endswith(_END):
+            return False
+        words = body.removesuffix(_END)
+        return words.endswith((b"data: [DONE]", b'"message_stop"}')) or b"event: response.completed" in words
 
 
 class Connection(asyncio.Protocol):
@@ -45,7 +52,7 @@ class Connection(asyncio.Protocol):
     async def ask(self, request: bytes) -> Answer:
         """Sends a request and returns when the answer is complete."""
         self._answer = Answer(asked_at=time.perf_counter())
-        self._head = b""
+        self._head = self._tail = b""
         self._left: int | None = None
         self._in_body = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,10 +76,9 @@ class Connection(asyncio.Protocol):
         if data:
             answer.arrivals.append(time.perf_counter())
             answer.size_bytes += len(data)
-            answer.tail = (answer.tail + data)[-40:]
-        is_over = (
-            answer.tail.endswith(b"0\r\n\r\n") if self._left is None else answer.size_bytes >= self._left
-        )
+            answer.pieces.append(data)
+            self._tail = (self._tail + data)[-7:]
+        is_over = self._tail.endswith(b"0\r\n\r\n") if self._left is None else answer.size_bytes >= self._left
         if is_over and not self._done.done():
             self._done.set_result(None)
 
@@ -85,6 +91,8 @@ class Connection(asyncio.Protocol):
         for line in head.lower().split(b"\r\n")[1:]:
             if line.startswith(b"content-length:"):
                 self._left = int(line[15:])
+            elif line.startswith(b"content-type: text/event-stream"):
+                self._answer.is_stream = True
 
 
 async def connect(port: int) -> Connection:
@@ -101,6 +109,14 @@ async def ask_once(port: int, request: bytes) -> Answer:
         return await connection.ask(request)
     finally:
         connection.close()
+
+
+async def leave_early(port: int, request: bytes) -> None:
+    """Asks for a stream on a connection of its own, and closes that as soon as something comes."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    await reader.readuntil(b"data: ")
+    writer.close()
 
 
 async def text_delays(port: int, request: bytes) -> list[float]:
@@ -130,6 +146,12 @@ def chat(size_bytes: int = 0, *, bench: str | None = None, **options: Any) -> by
     if bench is not None:
         body |= {"stream": True, "bench": bench}
     return post("/v1/chat/completions", body)
+
+
+def response(*, bench: str) -> bytes:
+    """A POST of 2 KB to the Responses API, for a stream as bench.upstream has them."""
+    text = "Read the file first, then change what must be changed (größer als nötig), and nothing else. " * 20
+    return post("/v1/responses", {"model": "qwen3-coder-plus", "input": text, "stream": True, "bench": bench})
 
 
 def post(path: str, body: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""5. The start: how long until the first answer, and how large the Worker is."""
+"""The start: how long until the first answer, and how large the Worker is."""
 
 import asyncio
 import gzip
@@ -6,7 +6,7 @@ import time
 from statistics import median
 
 from bench.client import ask_once, get
-from bench.report import Section, at_most
+from bench.report import ON_EMBEDDED, Section, at_most
 from bench.workers import EMPTY, OURS_B, Subject, spawn, stop
 from tools.repository import SOURCE
 
@@ -16,7 +16,7 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     pairs.
     """
     times: dict[str, list[tuple[float, float]]] = {EMPTY.name: [], OURS_B.name: []}
-    for _ in range(3 if quick else 21):
+    for _ in range(2 if quick else 8):
         for subject in (EMPTY, OURS_B):
             times[subject.name].append(await _start(subject, upstream_port))
     wall = {name: median(each[0] for each in values) * 1e3 for name, values in times.items()}
@@ -28,7 +28,8 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     size = sum(map(len, sources)) / 1024
     compressed = len(gzip.compress(b"".join(sources))) / 1024
     section = Section(
-        "5. Cold start",
+        "Cold start",
+        ON_EMBEDDED,
         f"From the start of the workerd process to its first answer. Our modules: {size:.0f} KB, "
         f"{compressed:.0f} KB compressed; a deployment adds Cloudflare's own SDK.",
         ("Worker", "first answer, ms", "CPU, ms"),

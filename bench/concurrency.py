@@ -1,29 +1,33 @@
-"""4. Many streams at once."""
+"""Many streams at once."""
 
 import asyncio
 from itertools import pairwise
 
-from bench.client import Answer, ask_once, chat
-from bench.latency import percentile
-from bench.report import Section, Target
+from bench.client import Answer, ask_once, chat, response
+from bench.load import percentile
+from bench.report import ON_EMBEDDED, Section, Target
 from bench.workers import LIMIT, OURS_B, OURS_D, Subject, running
 
 STREAMS = 200
 PAUSE_MS = 20
+RESPONSES = OURS_D._replace(name="Responses (D)")
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """The same load directly, through the limit and through both of our ways to relay."""
-    chunks = 150 if quick else 400
-    request = chat(2_000, bench=f"paced {chunks} {PAUSE_MS}")
+    """The same load directly, through the limit, through both of our ways to relay, and translated."""
+    chunks = 100 if quick else 200
+    wish = f"paced {chunks} {PAUSE_MS}"
+    request = chat(2_000, bench=wish)
     rows = [_row("directly", await _load(upstream_port, request), None)]
     complete: dict[str, int] = {}
-    for subject in (LIMIT, OURS_B, OURS_D):
-        answers, memory_bytes = await _loaded_worker(subject, upstream_port, request)
+    for subject in (LIMIT, OURS_B, OURS_D, RESPONSES):
+        asked = response(bench=wish) if subject is RESPONSES else request
+        answers, memory_bytes = await _loaded_worker(subject, upstream_port, asked)
         rows.append(_row(subject.name, answers, memory_bytes))
-        complete[subject.name] = sum(answer.is_complete_stream for answer in answers)
+        complete[subject.name] = sum(answer.is_complete for answer in answers)
     section = Section(
-        f"4. {STREAMS} streams at once",
+        f"{STREAMS} streams at once",
+        ON_EMBEDDED,
         f"A chunk every {PAUSE_MS} ms, {chunks} chunks a stream. Delay: time between two arrivals at the "
         "client, in ms. Memory: growth of workerd's resident memory while all streams ran, by stream.",
         ("Way", "complete", "delay p50", "delay p99", "memory, KB a stream"),
@@ -62,7 +66,7 @@ def _row(name: str, answers: list[Answer], memory_bytes: int | None) -> tuple[st
     delays = [later - earlier for answer in answers for earlier, later in pairwise(answer.arrivals)]
     return (
         name,
-        str(sum(answer.is_complete_stream for answer in answers)),
+        str(sum(answer.is_complete for answer in answers)),
         f"{percentile(delays, 50) * 1e3:.1f}",
         f"{percentile(delays, 99) * 1e3:.1f}",
         "-" if memory_bytes is None else f"{memory_bytes / 1024:.0f}",

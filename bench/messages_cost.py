@@ -1,41 +1,37 @@
-"""8. Anthropic's Messages: passed on to a host that speaks them, and bridged through chat completions."""
+"""Anthropic's Messages: passed on to a host that speaks them, and bridged through chat completions."""
 
-import asyncio
 import json
-from statistics import median
+from functools import partial
 from typing import Any
 
-from bench.client import ask_once, connect, post
-from bench.report import Section, at_most, times
+from bench.client import post
+from bench.load import BURST_CHUNKS, STREAMS, chunk_cost, least_of, request_cost, warm_up
+from bench.report import ON_EMBEDDED, Section, at_most, times
 from bench.workers import OURS_D, RunningWorker, running
 
-STREAMS = 30
-BURST_CHUNKS = 2_000
-ROUNDS = 5
-
+LOADS = ("paced", "burst", "request")
 NATIVE = OURS_D._replace(name="messages, native", messages="native")
 BRIDGED = OURS_D._replace(name="messages, bridged", messages="bridged")
 CHAT = OURS_D._replace(name="chat")
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """All in turn, several rounds, medians."""
-    rounds, chunks, bursts, requests = (2, 200, 5, 20) if quick else (ROUNDS, 600, 12, 100)
-    costs: dict[str, list[tuple[float, float, float]]] = {}
+    """All in turn."""
+    rounds, chunks, bursts, requests = (1, 100, 3, 20) if quick else (3, 300, 8, 60)
+    jobs = {}
     with running(CHAT, NATIVE, BRIDGED, upstream_port=upstream_port) as workers:
         for worker in workers:
-            await _requests(worker, 20)
-        for _ in range(rounds):
-            for worker in workers:
-                costs.setdefault(worker.name, []).append(
-                    (
-                        await _paced(worker, chunks),
-                        await _bursts(worker, bursts),
-                        await _requests(worker, requests),
-                    )
-                )
-    medians = {name: [median(values) for values in zip(*found, strict=True)] for name, found in costs.items()}
-    return [_section(medians, chunks)]
+            paced, burst = (
+                _request(worker, wish) for wish in (f"paced {chunks} 10", f"burst {BURST_CHUNKS}")
+            )
+            long = _request(worker, "burst 5", is_long=True)
+            await warm_up([worker], long)
+            jobs[worker.name, "paced"] = partial(chunk_cost, worker, paced, chunks)
+            jobs[worker.name, "burst"] = partial(request_cost, worker, burst, bursts)
+            jobs[worker.name, "request"] = partial(request_cost, worker, long, requests)
+        found = await least_of(rounds, jobs)
+    costs = {worker.name: [found[worker.name, load] for load in LOADS] for worker in workers}
+    return [_section(costs, chunks)]
 
 
 def _request(worker: RunningWorker, wish: str, *, is_long: bool = False) -> bytes:
@@ -45,38 +41,6 @@ def _request(worker: RunningWorker, wish: str, *, is_long: bool = False) -> byte
     if worker.name == CHAT.name:
         return post("/v1/chat/completions", {**_as_chat(body), "user": wish})
     return post("/v1/messages?beta=true", {**body, "metadata": {"user_id": wish}})
-
-
-async def _paced(worker: RunningWorker, chunks: int) -> float:
-    """Seconds of CPU a chunk, of streams with one every 10 ms."""
-    request = _request(worker, f"paced {chunks} 10")
-    before = worker.cpu_seconds()
-    answers = await asyncio.gather(*(ask_once(worker.port, request) for _ in range(STREAMS)))
-    assert all(answer.is_complete_stream for answer in answers), worker.name
-    return (worker.cpu_seconds() - before) / (STREAMS * chunks)
-
-
-async def _bursts(worker: RunningWorker, count: int) -> float:
-    """Seconds of CPU for a stream of BURST_CHUNKS chunks at once."""
-    request = _request(worker, f"burst {BURST_CHUNKS}")
-    before = worker.cpu_seconds()
-    for _ in range(count):
-        answer = await ask_once(worker.port, request)
-        assert answer.is_complete_stream, worker.name
-    return (worker.cpu_seconds() - before) / count
-
-
-async def _requests(worker: RunningWorker, count: int) -> float:
-    """Seconds of CPU for a request as Claude Code sends it, with a short stream."""
-    request = _request(worker, "burst 5", is_long=True)
-    connection = await connect(worker.port)
-    before = worker.cpu_seconds()
-    for _ in range(count):
-        answer = await connection.ask(request)
-        assert answer.is_complete_stream, worker.name
-    seconds = (worker.cpu_seconds() - before) / count
-    connection.close()
-    return seconds
 
 
 def _claude_code() -> dict[str, Any]:
@@ -135,7 +99,8 @@ def _section(costs: dict[str, list[float]], chunks: int) -> Section:
     chat, native, bridged = costs[CHAT.name], costs[NATIVE.name], costs[BRIDGED.name]
     size = len(json.dumps(_claude_code())) / 1000
     return Section(
-        "8. Messages",
+        "Messages",
+        ON_EMBEDDED,
         f"Way D. {STREAMS} streams at once, {chunks} chunks each, one every 10 ms; a burst is "
         f"{BURST_CHUNKS:,} chunks. The request: {size:.0f} KB with 25 tools, as Claude Code's, and the same "
         "as a chat. Events of a message are shorter than chunks of a chat.",

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """A figure that the benchmark is to reach."""
+    """A figure that the benchmark is to reach. A text that begins with dots goes on where the one before it
+    stops.
+    """
 
     what: str
     goal: str
@@ -15,9 +17,10 @@ class Target(NamedTuple):
 
 
 class Section(NamedTuple):
-    """What one part of the benchmark found."""
+    """What one part of the benchmark found, on one runtime."""
 
     title: str
+    runtime: str
     how: str
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
@@ -25,7 +28,7 @@ class Section(NamedTuple):
 
     def as_markdown(self) -> str:
         """The section with its table."""
-        return f"## {self.title}\n\n{self.how}\n\n{table(self.header, self.rows)}\n"
+        return f"## {self.title}\n\n*{self.runtime}.* {self.how}\n\n{table(self.header, self.rows)}\n"
 
 
 def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
@@ -56,24 +59,39 @@ def times(value: float, base: float) -> str:
 NOTES = "<!-- What follows is written by hand and kept. -->"
 
 
-HOW = """\
-One workerd process a Worker, nothing before it, an upstream that costs little in a process of its own. All
-Workers of a table are measured in turn in the same run: ratios say more than figures. CPU is user and system
-time of the workerd process.
+ON_EMBEDDED = "Embedded runtime"
+ON_CURRENT = "Current workerd"
+
+
+HOW = f"""\
+A process for each Worker, nothing before it, an upstream that costs little in a process of its own. All
+Workers of a table are measured in turn in the same run, several rounds, and the least of all rounds is taken,
+since a busy machine only adds: ratios say more than figures. CPU is user and system time of the Worker's
+process.
+
+Each table names its runtime:
+
+- **{ON_EMBEDDED}**: the workerd with Pyodide 0.26 inside, on which `make dev` and the tests run.
+- **{ON_CURRENT}**: today's. It runs no Python here, since it would have to download that: JavaScript only.
+- **Pyodide 0.28 in Node.js**, **Pyodide 314 in Node.js**: the Pythons of production (3.13 and 3.14), where
+  `tests/production/host` plays the Workers runtime. Node's own HTTP, `fetch` and streams are in every figure
+  and cost more than workerd's; the pipes of a native stream are a stand-in. So only ratios within a table say
+  something about production. CPU is that of Node's main thread.
 
 **limit**: a JavaScript Worker that returns `fetch(upstream)` as it is. **parses**: a JavaScript Worker that
 parses and writes anew each body and each chunk. **empty**: a Python Worker that answers `ok`. **passes on**:
-a Python Worker that returns `fetch(upstream)` as it is. **B**: our Worker as it streams on current runtimes,
-**D**: as it streams on the embedded one (`platform/streams.py`)."""
+a Python Worker that returns `fetch(upstream)` as it is, from the same kind of entry as ours. **B**: our
+Worker as it streams on current runtimes, **D**: as it streams on the embedded one (`platform/streams.py`)."""
 
 
 def table_of_targets(sections: list[Section]) -> str:
     """All targets, and whether they hold."""
-    targets = [target for section in sections for target in section.targets]
     rows = [
-        (target.what, target.goal, target.reached, "yes" if target.holds else "**no**") for target in targets
+        (target.what, section.runtime, target.goal, target.reached, "yes" if target.holds else "**no**")
+        for section in sections
+        for target in section.targets
     ]
-    return table(("Target", "to reach", "reached", "holds"), rows)
+    return table(("Target", "runtime", "to reach", "reached", "holds"), rows)
 
 
 def results_document(sections: list[Section], setting: str, previous: Path) -> str:

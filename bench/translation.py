@@ -1,102 +1,111 @@
-"""7. A stream that Python translates, event by event."""
+"""Streams that Python translates, event by event: chat completions and the Responses API."""
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Awaitable, Callable
+from functools import partial
 
-from bench.client import ask_once, chat, text_delays
-from bench.latency import percentile
-from bench.report import Section, at_most, times
-from bench.workers import OURS_B, OURS_D, PARSING, RunningWorker, running
+from bench.client import chat, response, text_delays
+from bench.load import (
+    BURST_CHUNKS,
+    STREAMS,
+    Measured,
+    chunk_cost,
+    least_of,
+    percentile,
+    request_cost,
+    warm_up,
+)
+from bench.report import ON_EMBEDDED, Section, Target, at_most
+from bench.workers import OURS_D, PARSING, running
 
-STREAMS = 30
-BURST_CHUNKS = 2_000
 TRANSLATED = {"n": 2}
-"""A request for two choices is always translated."""
+"""A chat with two choices is always translated."""
+
+LOADS = ("10 ms", "50 ms", "burst")
+GOALS = {"10 ms": 0.9, "50 ms": 1.2, "burst": 0.7}
+"""At most, to the parsing yardstick."""
+
+LONGEST_DELAY_MS = 120
+RESPONSES = "Responses (D)"
 
 
-class Cost(NamedTuple):
-    """Seconds of CPU: a chunk of a stream with one every 10 ms, with one every 50 ms, and a burst."""
-
-    quick: float
-    slow: float
-    burst: float
+Jobs = dict[tuple[str, str], Callable[[], Awaitable[float]]]
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """All Workers in turn, several rounds."""
-    rounds, chunks, bursts = (2, 200, 5) if quick else (5, 600, 12)
-    subjects = (PARSING, OURS_B, OURS_D)
-    costs: dict[str, list[Cost]] = {subject.name: [] for subject in subjects}
-    delays: dict[str, list[float]] = {subject.name: [] for subject in subjects}
-    with running(*subjects, upstream_port=upstream_port) as workers:
-        for worker in workers:
-            await _burst(worker, 3)
-        for _ in range(rounds):
-            for worker in workers:
-                cost = Cost(
-                    await _paced(worker, chunks, 10),
-                    await _paced(worker, chunks // 2, 50),
-                    await _burst(worker, bursts),
-                )
-                costs[worker.name].append(cost)
+    """All in turn, several rounds; then the delays of the texts."""
+    rounds, chunks, bursts = (1, 100, 3) if quick else (2, 400, 8)
+    delays: dict[str, list[float]] = {}
+    with running(PARSING, OURS_D, upstream_port=upstream_port) as workers:
+        yardstick, ours = workers
+        jobs = {
+            **_jobs(yardstick, PARSING.name, chunks, bursts, is_response=False),
+            **_jobs(ours, OURS_D.name, chunks, bursts, is_response=False),
+            **_jobs(ours, RESPONSES, chunks, bursts, is_response=True),
+        }
+        await warm_up(workers, chat(2_000, bench="burst 20", **TRANSLATED))
+        await warm_up([ours], response(bench="burst 20"))
+        costs = await least_of(rounds, jobs)
         for worker in workers:
             delays[worker.name] = await _delays(worker, chunks // 4)
-    return [_section({name: _least(rounds) for name, rounds in costs.items()}, delays, chunks)]
+    return [_section(costs, delays, chunks)]
 
 
-def _least(costs: list[Cost]) -> Cost:
-    return Cost(*(min(values) for values in zip(*costs, strict=True)))
+def _jobs(worker: Measured, name: str, chunks: int, bursts: int, *, is_response: bool) -> Jobs:
+    """What is measured of one Worker through one API; costs are seconds a chunk, and a burst."""
+
+    def stream(wish: str) -> bytes:
+        return response(bench=wish) if is_response else chat(2_000, bench=wish, **TRANSLATED)
+
+    slow = chunks // 4
+    return {
+        (name, "10 ms"): partial(chunk_cost, worker, stream(f"paced {chunks} 10"), chunks),
+        (name, "50 ms"): partial(chunk_cost, worker, stream(f"paced {slow} 50"), slow),
+        (name, "burst"): partial(request_cost, worker, stream(f"burst {BURST_CHUNKS}"), bursts),
+    }
 
 
-async def _paced(worker: RunningWorker, chunks: int, pause_ms: int) -> float:
-    """Seconds a chunk, each stream's beginning and end included."""
-    request = chat(2_000, bench=f"paced {chunks} {pause_ms}", **TRANSLATED)
-    before = worker.cpu_seconds()
-    answers = await asyncio.gather(*(ask_once(worker.port, request) for _ in range(STREAMS)))
-    assert all(answer.is_complete_stream for answer in answers), worker.name
-    return (worker.cpu_seconds() - before) / (STREAMS * chunks)
-
-
-async def _burst(worker: RunningWorker, count: int) -> float:
-    """Seconds a stream of BURST_CHUNKS chunks."""
-    request = chat(2_000, bench=f"burst {BURST_CHUNKS}", **TRANSLATED)
-    before = worker.cpu_seconds()
-    for _ in range(count):
-        answer = await ask_once(worker.port, request)
-        assert answer.is_complete_stream, worker.name
-    return (worker.cpu_seconds() - before) / count
-
-
-async def _delays(worker: RunningWorker, chunks: int) -> list[float]:
+async def _delays(worker: Measured, chunks: int) -> list[float]:
     """Seconds from when the upstream sends a text to its arrival, of texts 50 ms apart."""
     request = chat(2_000, bench=f"stamped {chunks} 50", **TRANSLATED)
-    return [
-        delay
-        for found in await asyncio.gather(*(text_delays(worker.port, request) for _ in range(STREAMS)))
-        for delay in found
-    ]
+    found = await asyncio.gather(*(text_delays(worker.port, request) for _ in range(STREAMS)))
+    return [delay for delays in found for delay in delays]
 
 
-def _section(costs: dict[str, Cost], delays: dict[str, list[float]], chunks: int) -> Section:
-    parsing = costs[PARSING.name]
-    targets = []
-    for name in (OURS_D.name, OURS_B.name):
-        ours = costs[name]
-        targets += [
-            at_most(
-                f"translated, {name}: a chunk every 10 ms, to the parsing yardstick",
-                ours.quick / parsing.quick,
-                0.9,
-            ),
-            at_most("... every 50 ms", ours.slow / parsing.slow, 1.2),
-            at_most("... a burst", ours.burst / parsing.burst, 0.7),
-            at_most("... the longest that a text is held back", max(delays[name]) * 1e3, 120, "ms"),
-        ]
+def _section(costs: dict[tuple[str, str], float], delays: dict[str, list[float]], chunks: int) -> Section:
+    rows = []
+    targets: list[Target] = []
+    for name in dict.fromkeys(name for name, _ in costs):
+        shares = {load: costs[name, load] / costs[PARSING.name, load] for load in LOADS}
+        row = [name]
+        for load in LOADS:
+            cost = costs[name, load]
+            row += [f"{cost * 1e3:.1f}" if load == "burst" else f"{cost * 1e6:.1f}", f"{shares[load]:.2f} x"]
+        texts = delays.get(name)
+        row += [f"{percentile(texts, share) * 1e3:.1f}" if texts else "-" for share in (50, 99)]
+        rows.append(tuple(row))
+        if name != PARSING.name:
+            targets += [
+                at_most(
+                    f"translated, {name}: {load}, to the parsing yardstick"
+                    if load == LOADS[0]
+                    else f"... {load}",
+                    shares[load],
+                    goal,
+                )
+                for load, goal in GOALS.items()
+            ]
+            if texts:
+                longest = max(texts) * 1e3
+                targets.append(
+                    at_most("... the longest that a text is held back", longest, LONGEST_DELAY_MS, "ms")
+                )
     return Section(
-        "7. Translated streams",
-        f"{STREAMS} streams at once, {chunks} chunks each, half of them when they come every 50 ms; a burst "
-        f"is {BURST_CHUNKS:,} chunks. The least of all rounds. Delay: of a text, from upstream to "
-        "client.",
+        "Translated streams",
+        ON_EMBEDDED,
+        f"{STREAMS} streams at once of {chunks} chunks each when they come every 10 ms, of a quarter as many "
+        f"when they come every 50 ms; a burst is {BURST_CHUNKS:,} chunks. Chats with two choices, which are "
+        "always translated, and the Responses API. Delay: of a text, from upstream to client.",
         (
             "Worker",
             "10 ms, us a chunk",
@@ -108,19 +117,6 @@ def _section(costs: dict[str, Cost], delays: dict[str, list[float]], chunks: int
             "delay p50, ms",
             "p99",
         ),
-        [
-            (
-                name,
-                f"{cost.quick * 1e6:.1f}",
-                times(cost.quick, parsing.quick),
-                f"{cost.slow * 1e6:.1f}",
-                times(cost.slow, parsing.slow),
-                f"{cost.burst * 1e3:.1f}",
-                times(cost.burst, parsing.burst),
-                f"{percentile(delays[name], 50) * 1e3:.1f}",
-                f"{percentile(delays[name], 99) * 1e3:.1f}",
-            )
-            for name, cost in costs.items()
-        ],
+        rows,
         targets,
     )

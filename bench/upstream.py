@@ -2,15 +2,18 @@
 
 Prints its port. A request says how it wants to be answered in the field `bench` of its body:
 `paced CHUNKS MILLISECONDS`, `stamped` the same with the time in each text, `burst CHUNKS`, or nothing for an
-answer that is no stream. A path that ends in `/messages` is answered in Anthropic's words, and says it in
-`metadata.user_id`, which becomes `user` when the request is bridged.
+answer that is no stream. In the field `user`, `embeddings COUNT` asks for so many vectors. A path that ends
+in `/messages` is answered in Anthropic's words, and says it in `metadata.user_id`, which becomes `user` when
+the request is bridged.
 """
 
 import asyncio
 import json
+import random
 import re
 import sys
 import time
+from functools import cache
 from typing import NamedTuple
 
 _HEAD = '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"qwen3-coder-plus",'
@@ -52,15 +55,32 @@ COMPLETION = json.dumps(
 ).encode()
 
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-_COMPLETION_ANSWER = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(COMPLETION)
-) + COMPLETION
+_WHOLE_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_COMPLETION_ANSWER = _WHOLE_HEAD % len(COMPLETION) + COMPLETION
 _content_length = re.compile(rb"content-length: *(\d+)", re.IGNORECASE).search
-_wish = re.compile(rb'"(?:bench|user|user_id)": ?"(paced|stamped|burst) (\d+) ?([\d.]*)"').search
+_wish = re.compile(rb'"(?:bench|user|user_id)": ?"(paced|stamped|burst|embeddings) (\d+) ?([\d.]*)"').search
 
 
 def _http_chunk(data: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@cache
+def _embeddings(count: int) -> bytes:
+    """So many vectors of 1,024 numbers, as DashScope writes them."""
+    numbers = random.Random(count)
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": [numbers.uniform(-0.2, 0.2) for _ in range(1024)],
+        }
+        for index in range(count)
+    ]
+    usage = {"prompt_tokens": 500, "total_tokens": 500}
+    answer = {"object": "list", "data": data, "model": "text-embedding-v4", "usage": usage}
+    body = json.dumps(answer).encode()
+    return _WHOLE_HEAD % len(body) + body
 
 
 class Words(NamedTuple):
@@ -108,6 +128,8 @@ class _Connection(asyncio.Protocol):
         wish = _wish(body)
         if wish is None:
             self._transport.write(_COMPLETION_ANSWER)
+        elif wish[1] == b"embeddings":
+            self._transport.write(_embeddings(int(wish[2])))
         elif wish[1] == b"burst":
             words = self._words
             self._transport.write(_STREAM_HEAD + words.start + words.chunk * int(wish[2]) + words.end)

@@ -1,7 +1,6 @@
 """The Workers that are measured, each in one workerd process, without a proxy in front."""
 
 import json
-import os
 import shutil
 import signal
 import socket
@@ -15,13 +14,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.client import CLIENT_KEY
+from bench.load import Measured
 from tools.network import free_port
 from tools.repository import EMBEDDED_RUNTIME, ROOT, SOURCE
 
 YARDSTICKS = Path(__file__).parent / "yardsticks"
 _WORKERD = "node_modules/@cloudflare/workerd-*/bin/workerd"
-_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+UPSTREAM_KEY = "bench-api-key"
 
 
 class Workerd(NamedTuple):
@@ -71,27 +70,26 @@ RELAY = Subject("B's pipes in JavaScript", {"relay.mjs": YARDSTICKS / "relay.mjs
 EMPTY = Subject("empty Python Worker", {"empty.py": YARDSTICKS / "empty.py"})
 
 
-class RunningWorker:
+def variables_for(upstream_port: int) -> dict[str, str]:
+    """What every Worker is configured with."""
+    return {
+        "QWEN_API_KEY": UPSTREAM_KEY,
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
+        "OPENAI_API_KEY": CLIENT_KEY,
+    }
+
+
+class RunningWorker(Measured):
     """A workerd process."""
 
     def __init__(self, subject: Subject, process: "subprocess.Popen[bytes]", port: int, folder: Path) -> None:
-        self.name = subject.name
-        self.port = port
+        super().__init__(subject.name, port, process.pid)
         self.process = process
-        self._folder = folder
-
-    def cpu_seconds(self) -> float:
-        """CPU time of the process so far, user and system, in steps of 10 ms."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
-
-    def memory_bytes(self) -> int:
-        """Resident memory."""
-        return int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+        self.folder = folder
 
     def output(self) -> str:
         """What it printed."""
-        return (self._folder / "output").read_text(errors="replace")
+        return (self.folder / "output").read_text(errors="replace")
 
 
 def spawn(subject: Subject, upstream_port: int) -> RunningWorker:
@@ -113,7 +111,7 @@ def stop(worker: RunningWorker) -> None:
     """Ends the process."""
     worker.process.send_signal(signal.SIGKILL)
     worker.process.wait()
-    shutil.rmtree(worker._folder, ignore_errors=True)
+    shutil.rmtree(worker.folder, ignore_errors=True)
 
 
 @contextmanager
@@ -167,13 +165,9 @@ def _config(subject: Subject, port: int, upstream_port: int, folder: Path) -> st
         shutil.copyfile(path, target)
         modules.append(f'(name = "{name}", {kind} = embed "modules/{name}")')
     is_python = next(iter(subject.modules)).endswith(".py")
-    key = "bench-api-key"
-    described = {"api_key": key, "messages": subject.messages}
-    variables = {
-        "QWEN_API_KEY": key if subject.messages is None else json.dumps(described),
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",
-        "OPENAI_API_KEY": CLIENT_KEY,
-    }
+    variables = variables_for(upstream_port)
+    if subject.messages is not None:
+        variables["QWEN_API_KEY"] = json.dumps({"api_key": UPSTREAM_KEY, "messages": subject.messages})
     bindings = [f'(name = "{name}", text = {json.dumps(value)})' for name, value in variables.items()]
     return f"""using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (

@@ -39,18 +39,18 @@ def error(text: str, remedy: str) -> Check:
     return Check("error", text, remedy)
 
 
-def report(checks: Iterable[Check]) -> int:
-    """Prints checks, each with its remedy; returns how many errors there are."""
-    errors = 0
+def report(checks: Iterable[Check]) -> list[Level]:
+    """Prints checks as they come, each with its remedy; returns their levels."""
+    levels: list[Level] = []
     for check in checks:
-        errors += check.level == "error"
+        levels.append(check.level)
         print(f"  {check.level:<7}  {check.text}", flush=True)
         if check.remedy:
             print(f"  {'':<7}  -> {check.remedy}", flush=True)
-    return errors
+    return levels
 
 
 def stop_at_errors(program: str, checks: Iterable[Check]) -> None:
     """Prints checks; ends the program, before it has sent anything, if one of them is an error."""
-    if report(checks):
+    if "error" in report(checks):
         sys.exit(f"{program}: nothing was sent")

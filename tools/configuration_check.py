@@ -78,7 +78,7 @@ def configuration_checks(values: Mapping[str, str], now_ms: int) -> list[Check]:
     checks += [
         warning(str(notice), "remove it")
         if notice.variable in REMOVED
-        else note(str(notice), "it is understood; docs/configuration.md shows how it is written")
+        else warning(str(notice), "it is understood; docs/configuration.md shows how it is written")
         for notice in settings.notices
     ]
     accounts = [account for account in settings.accounts if account.login or account.api_key]

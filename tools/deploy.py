@@ -6,7 +6,6 @@ passed on; with `--dry-run` nothing is sent, so no login at Cloudflare is needed
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 from tools import setup_environment
 from tools.checks import Check, error, note, ok, report, stop_at_errors, warning
 from tools.pywrangler import pywrangler_command
-from tools.repository import ROOT
 from tools.toolchain import deployment_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, secret_names
 
@@ -34,9 +32,7 @@ def main() -> None:
     if "--dry-run" not in arguments:
         stop_at_errors("deploy", [login_check(logged_in=is_logged_in())])
         report(secret_checks(secret_names(), plain_variables()))
-    os.chdir(ROOT)
-    command = pywrangler_command("deploy", *arguments)
-    os.execvp(command[0], command)  # noqa: S606
+    setup_environment.replace_process(pywrangler_command("deploy", *arguments))
 
 
 def login_check(*, logged_in: bool) -> Check:

@@ -9,9 +9,15 @@ from __future__ import annotations
 
 import codecs
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-_ASSIGNMENT = re.compile(r"[^\S\n]*(?:export[^\S\n]+)?(?P<name>[A-Za-z0-9_.-]+)(?:[^\S\n]*=|:(?=\s))[^\S\n]*")
+from qwen_worker.config.accounts import HIGHEST_NUMBER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_ASSIGNMENT = re.compile(r"[^\S\n]*(?:export\s+)?(?P<name>[A-Za-z0-9_.-]+)(?:\s*=|:\s)")
 _REST_OF_LINE = re.compile(r"[^\S\n]*(?:#[^\n]*)?(?:\n|\Z)")
 _LINE = re.compile(r"[^\n]*(?:\n|\Z)")
 _QUOTED = re.compile(
@@ -42,33 +48,97 @@ def decode_text(data: bytes) -> str:
     return data.decode("utf-8-sig")
 
 
+def read_dev_vars(file: Path) -> dict[str, str]:
+    """The variables of a file; none if there is no such file. Raises OSError, UnicodeError."""
+    return parse_dev_vars(decode_text(file.read_bytes())).values if file.exists() else {}
+
+
 def parse_dev_vars(text: str) -> DevVars:
     """Reads the text of a `.dev.vars` file. Never raises."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = _with_plain_lines(text)
     values: dict[str, str] = {}
     stray: list[int] = []
-    repeated: list[str] = []
-    cut: list[str] = []
+    repeated: dict[str, None] = {}
+    cut: dict[str, None] = {}
+    for entry in _entries(text):
+        if entry.name is None:
+            stray.append(text.count("\n", 0, entry.start) + 1)
+            continue
+        if entry.name in values:
+            repeated[entry.name] = None
+        if entry.is_cut:
+            cut[entry.name] = None
+        values[entry.name] = entry.value
+    return DevVars(values, tuple(stray), tuple(repeated), tuple(cut))
+
+
+def write_value(file: Path, name: str, value: str) -> None:
+    """Sets a variable in a file, in place of what it was set to, or at the end; the rest stays as it is.
+
+    The file is UTF-8 afterwards, and only its owner may read a new one. `value` is one line without single
+    quotes. Raises OSError, UnicodeError.
+    """
+    before = decode_text(file.read_bytes()) if file.exists() else ""
+    text = with_value(before, name, value)
+    if "\r\n" in before:
+        text = text.replace("\n", "\r\n")
+    partial = file.with_name(f"{file.name}.partial")
+    partial.touch(mode=0o600)
+    partial.write_text(text, encoding="utf-8", newline="")
+    if before:
+        partial.chmod(file.stat().st_mode & 0o777)
+    partial.replace(file)
+
+
+def with_value(text: str, name: str, value: str) -> str:
+    """The text of a file with a variable set to `value`, one line without single quotes."""
+    text = _with_plain_lines(text)
+    line = f"{name}='{value}'\n"
+    found = [entry for entry in _entries(text) if entry.name == name]
+    if not found:
+        return f"{text}{'' if text.endswith(chr(10)) or not text else chr(10)}{line}"
+    last = found[-1]
+    return f"{text[: last.start]}{line}{text[last.end :]}"
+
+
+def login_variable(values: Mapping[str, str]) -> str:
+    """Which variable a new login belongs in: QWEN_CLI_AUTH if it holds one login or none, otherwise the first
+    numbered one that is not set.
+    """
+    if not values.get("QWEN_CLI_AUTH", "").lstrip().startswith("["):
+        return "QWEN_CLI_AUTH"
+    numbered = (f"QWEN_CLI_AUTH_{number}" for number in range(2, HIGHEST_NUMBER + 1))
+    return next((name for name in numbered if not values.get(name)), "QWEN_CLI_AUTH")
+
+
+class _Entry(NamedTuple):
+    """An assignment, or a line that is none (`name` is None), in a text: `text[start:end]`."""
+
+    name: str | None
+    value: str
+    start: int
+    end: int
+    is_cut: bool = False
+
+
+def _entries(text: str) -> Iterator[_Entry]:
     position = 0
     while position < len(text):
-        line_number = text.count("\n", 0, position) + 1
         blank = _REST_OF_LINE.match(text, position)
         if blank is not None:
             position = blank.end()
             continue
-        assignment = _ASSIGNMENT.match(text, position)
+        start, assignment = position, _ASSIGNMENT.match(text, position)
         if assignment is None:
-            stray.append(line_number)
             position = _end_of_line(text, position)
+            yield _Entry(None, "", start, position)
             continue
-        name = assignment["name"]
         value, position, is_cut = _value(text, assignment.end())
-        if name in values and name not in repeated:
-            repeated.append(name)
-        if is_cut and name not in cut:
-            cut.append(name)
-        values[name] = value
-    return DevVars(values, tuple(stray), tuple(repeated), tuple(cut))
+        yield _Entry(assignment["name"], value, start, position, is_cut)
+
+
+def _with_plain_lines(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _value(text: str, start: int) -> tuple[str, int, bool]:

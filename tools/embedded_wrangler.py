@@ -59,4 +59,4 @@ def _write_request_properties(directory: Path) -> None:
     """Gives miniflare its cached sample of `request.cf`, which it would otherwise download at each start."""
     cache = directory / "node_modules" / ".mf" / "cf.json"
     cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.write_text('{"colo": "LOC", "country": "XX"}')
+    cache.write_text('{"colo": "LOC", "country": "XX"}', encoding="utf-8")

@@ -11,9 +11,10 @@ import re
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from tools import setup_environment
-from tools.checks import stop_at_errors
+from tools.checks import report, stop_at_errors
 from tools.toolchain import wrangler_tools
 from tools.wrangler import LOGIN_REMEDY, is_logged_in, put_secret
 
@@ -27,19 +28,14 @@ def main() -> None:
     from tools.cli_login import DEFAULT_FILE, UnusableLogin, read_cli_login
     from tools.login_expiry import login_check
 
-    name = os.environ.get("SECRET") or "QWEN_CLI_AUTH"
-    if not _NAME.fullmatch(name):
-        fail("SECRET must be QWEN_CLI_AUTH or QWEN_CLI_AUTH_2 ... QWEN_CLI_AUTH_20")
+    name = secret_name()
     file = Path(os.environ.get("FILE") or DEFAULT_FILE).expanduser()
     try:
         login = read_cli_login(file)
     except UnusableLogin as problem:
-        fail(f"{problem}. Log in with the Qwen Code CLI, or name another file: FILE=...")
+        fail(f"{problem}. Log in with make login or the Qwen Code CLI, or name another file: FILE=...")
     stop_at_errors("login-secret", [login_check(str(file), login.token, int(time.time() * 1000))])
-    stop_at_errors("login-secret", wrangler_tools())
-    setup_environment.main(["--deploy"])
-    if not is_logged_in():
-        fail(f"wrangler is not logged in to Cloudflare, or cannot reach it: {LOGIN_REMEDY}")
+    make_ready("login-secret")
     exit_code = put_secret(name, login.secret)
     if exit_code:
         fail(f"wrangler ended with exit code {exit_code}; {name} is not set")
@@ -47,7 +43,24 @@ def main() -> None:
     print("working with the first renewal, so log in anew before you use the CLI again.")
 
 
-def fail(message: str) -> None:
+def secret_name() -> str:
+    """The secret that SECRET names, QWEN_CLI_AUTH if it is not set. Ends the program if it holds no login."""
+    name = os.environ.get("SECRET") or "QWEN_CLI_AUTH"
+    if not _NAME.fullmatch(name):
+        fail("SECRET must be QWEN_CLI_AUTH or QWEN_CLI_AUTH_2 ... QWEN_CLI_AUTH_20")
+    return name
+
+
+def make_ready(program: str) -> None:
+    """Installs wrangler; ends the program if a tool or the login at Cloudflare is missing."""
+    if "error" in report(wrangler_tools()):
+        sys.exit(f"{program}: this needs wrangler, and wrangler what is marked as error")
+    setup_environment.main(["--deploy"])
+    if not is_logged_in():
+        sys.exit(f"{program}: wrangler is not logged in to Cloudflare, or cannot reach it: {LOGIN_REMEDY}")
+
+
+def fail(message: str) -> NoReturn:
     """Ends with a message."""
     sys.exit(f"login-secret: {message}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -53,6 +54,26 @@ def main(arguments: Sequence[str]) -> None:
             install_page_packages()
 
 
+def enter_environment(module: str) -> None:
+    """Sets up, and goes on as `python -m module` in the virtual environment; returns in there."""
+    main([])
+    if Path(sys.prefix).resolve() != VENV.resolve():
+        replace_process([str(venv_program("python")), "-m", module, *sys.argv[1:]])
+
+
+def replace_process(command: list[str]) -> NoReturn:
+    """Goes on as another program in this folder, which gets this one's terminal and signals."""
+    os.chdir(ROOT)
+    if os.name == "nt":  # where exec returns to the shell at once
+        sys.exit(subprocess.run(command, check=False).returncode)
+    os.execvp(command[0], command)  # noqa: S606
+
+
+def venv_program(name: str) -> Path:
+    """Where the virtual environment has a program."""
+    return VENV / "Scripts" / f"{name}.exe" if os.name == "nt" else VENV / "bin" / name
+
+
 def check_python() -> None:
     """Ends with a message if this Python is too old."""
     if sys.version_info < MINIMUM_PYTHON:
@@ -67,14 +88,16 @@ def check_node(minimum_major: int, purpose: str) -> None:
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
         fail(f"Node.js {minimum_major} or newer with npm is needed {purpose}: https://nodejs.org")
-    version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout.strip()
+    version = subprocess.run(
+        [node, "--version"], check=True, capture_output=True, encoding="utf-8"
+    ).stdout.strip()
     if int(version.lstrip("v").split(".")[0]) < minimum_major:
         fail(f"Node.js {minimum_major} or newer is needed {purpose}; {node} is {version}.")
 
 
 def install_python_packages() -> None:
     """Creates the virtual environment and installs the `dev` dependency group into it."""
-    python = VENV / "bin" / "python"
+    python = venv_program("python")
     stamp = VENV / ".setup-stamp"
     fingerprint = digest(PIP, str(sys.version_info[:2]), json.dumps(dependency_groups()))
     if python.exists() and is_current(stamp, fingerprint):
@@ -87,7 +110,7 @@ def install_python_packages() -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet"]
     run([*pip, "install", PIP])
     run([*pip, "install", "--group", f"{ROOT / 'pyproject.toml'}:dev"])
-    stamp.write_text(fingerprint)
+    stamp.write_text(fingerprint, encoding="utf-8")
 
 
 def runs_this_python(python: Path) -> bool:
@@ -95,7 +118,7 @@ def runs_this_python(python: Path) -> bool:
     if not python.exists():
         return False
     version = "import sys; print(sys.version_info[:2])"
-    result = subprocess.run([str(python), "-c", version], capture_output=True, text=True, check=False)
+    result = subprocess.run([str(python), "-c", version], capture_output=True, encoding="utf-8", check=False)
     return result.returncode == 0 and result.stdout.strip() == str(sys.version_info[:2])
 
 
@@ -109,12 +132,14 @@ def install_node_packages(project: Path) -> None:
     """Installs exactly what a Node project's lockfile names. No package's install script is needed or run."""
     modules = project / "node_modules"
     stamp = modules / ".setup-stamp"
-    fingerprint = digest(*((project / name).read_text() for name in ("package.json", "package-lock.json")))
+    fingerprint = digest(
+        *((project / name).read_text(encoding="utf-8") for name in ("package.json", "package-lock.json"))
+    )
     if is_current(stamp, fingerprint):
         return
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
-    run(["npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=project)
-    stamp.write_text(fingerprint)
+    run([shutil.which("npm") or "npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=project)
+    stamp.write_text(fingerprint, encoding="utf-8")
 
 
 def install_page_packages() -> None:
@@ -123,20 +148,24 @@ def install_page_packages() -> None:
     Leaves alone what is there already, with or without that Wrangler.
     """
     modules = ROOT / "node_modules"
-    pins = json.loads((ROOT / "package.json").read_text())["dependencies"]
-    manifests = {name: modules / name / "package.json" for name in pins}
+    pins = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
     with contextlib.suppress(OSError):
-        if {name: json.loads(file.read_text())["version"] for name, file in manifests.items()} == pins:
+        if {name: installed_version(modules / name) for name in pins} == pins:
             return
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
-    run(["npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error"])
+    run([shutil.which("npm") or "npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error"])
+
+
+def installed_version(package: Path) -> object:
+    """The version of a Node package in its folder. Raises OSError if there is none."""
+    return json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
 
 
 def dependency_groups() -> object:
     """The dependency groups of pyproject.toml: nothing else in it concerns the environment."""
     import tomllib  # not in a Python that is too old
 
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
 
 
 def digest(*facts: str) -> str:
@@ -146,7 +175,7 @@ def digest(*facts: str) -> str:
 
 def is_current(stamp: Path, fingerprint: str) -> bool:
     """Tells whether an earlier setup finished with the same fingerprint."""
-    return stamp.is_file() and stamp.read_text() == fingerprint
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == fingerprint
 
 
 @contextlib.contextmanager
@@ -159,7 +188,7 @@ def setup_lock() -> Iterator[None]:
         return
     directory = ROOT / ".wrangler"
     directory.mkdir(exist_ok=True)
-    with (directory / "setup.lock").open("w") as lock:
+    with (directory / "setup.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

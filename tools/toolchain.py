@@ -69,7 +69,9 @@ def _version_of(program: str) -> str | None:
     if path is None:
         return None
     try:
-        result = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30)
+        result = subprocess.run(
+            [path, "--version"], capture_output=True, encoding="utf-8", check=False, timeout=30
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     lines = result.stdout.strip().splitlines()

@@ -5,6 +5,8 @@ module makes the difference, so that there is no second file to maintain.
 """
 
 import json
+import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import Mapping
@@ -20,6 +22,9 @@ EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 # are newer than itself.
 EMBEDDED_COMPATIBILITY_FLAGS = ["python_workers"]
 
+_PYTHONS = (("2026-09-08", "3.14"), ("2025-09-29", "3.13"), ("", "3.12"))
+"""From which compatibility date on production runs which Python (workers-runtime)."""
+
 # The embedded runtime runs no cron triggers and keeps no logs. With a build command its wrangler would no
 # longer notice that a module was changed; `complete_page` runs it.
 _PRODUCTION_ONLY = ("triggers", "observability", "build")
@@ -27,7 +32,12 @@ _PRODUCTION_ONLY = ("triggers", "observability", "build")
 
 def production_config() -> dict[str, Any]:
     """wrangler.toml as it is."""
-    return tomllib.loads(WRANGLER_TOML.read_text())
+    return tomllib.loads(WRANGLER_TOML.read_text(encoding="utf-8"))
+
+
+def expected_python(compatibility_date: str) -> str:
+    """The Python, such as `3.14`, that production runs a Worker of this compatibility date with."""
+    return next(python for since, python in _PYTHONS if compatibility_date >= since)
 
 
 def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -69,7 +79,8 @@ def complete_page() -> None:
 
     Raises CalledProcessError; the command has said why then.
     """
-    subprocess.run(["sh", "-c", production_config()["build"]["command"]], cwd=ROOT, check=True)
+    program, *arguments = shlex.split(production_config()["build"]["command"])
+    subprocess.run([shutil.which(program) or program, *arguments], cwd=ROOT, check=True)
 
 
 def write_local_config(directory: Path, source: Path, variables: Mapping[str, str]) -> Path:
@@ -80,7 +91,7 @@ def write_local_config(directory: Path, source: Path, variables: Mapping[str, st
     complete_page()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "wrangler.json"
-    path.write_text(json.dumps(local_config(source, variables), indent=2))
+    path.write_text(json.dumps(local_config(source, variables), indent=2), encoding="utf-8")
     # The variables may hold credentials.
     path.chmod(0o600)
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,12 @@ LOGIN_REMEDY = (
     "log in with: npx wrangler login   (or set CLOUDFLARE_API_TOKEN, "
     "see https://developers.cloudflare.com/workers/wrangler/ci-cd/)"
 )
-_WRANGLER = ROOT / "node_modules" / ".bin" / "wrangler"
+_WRANGLER = ROOT / "node_modules" / "wrangler" / "bin" / "wrangler.js"
 
 
 def command(*arguments: str) -> list[str]:
     """The command line of a call to wrangler."""
-    return [str(_WRANGLER), *arguments]
+    return [shutil.which("node") or "node", str(_WRANGLER), *arguments]
 
 
 def is_logged_in() -> bool:
@@ -41,7 +42,12 @@ def secret_names() -> set[str] | None:
 def put_secret(name: str, value: str) -> int:
     """Sets a secret of the deployed Worker, handed over on standard input. Returns wrangler's exit code."""
     result = subprocess.run(
-        command("secret", "put", name), cwd=ROOT, env=_environment(), input=value, text=True, check=False
+        command("secret", "put", name),
+        cwd=ROOT,
+        env=quiet_environment(),
+        input=value,
+        encoding="utf-8",
+        check=False,
     )
     return result.returncode
 
@@ -51,10 +57,10 @@ def _json(arguments: Sequence[str]) -> Any:
     result = subprocess.run(
         command(*arguments),
         cwd=ROOT,
-        env=_environment(),
+        env=quiet_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     if result.returncode != 0:
@@ -65,5 +71,6 @@ def _json(arguments: Sequence[str]) -> Any:
         return None
 
 
-def _environment() -> dict[str, str]:
+def quiet_environment() -> dict[str, str]:
+    """The environment for wrangler: no colours, nothing sent about its use."""
     return {**os.environ, "NO_COLOR": "1", "WRANGLER_SEND_METRICS": "false"}

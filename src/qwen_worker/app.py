@@ -134,17 +134,23 @@ class Gateway:
             await reply.fail(InternalError("The gateway failed to handle this request."))
 
     async def scheduled(self, runtime: Runtime) -> None:
-        """Serves the cron event: refreshes the logins that no request has refreshed, and merges old usage."""
+        """Serves the cron event: notes that it came, refreshes the logins that no request has refreshed, and
+        sees to usage.
+        """
         log = Log(self._sink, self._settings.log_level)
+        if runtime.kv is not None:
+            from qwen_worker.last_cron import note_run
+
+            await note_run(runtime.kv, runtime.clock.now_ms(), log)
         if self._has_admin:
             from qwen_worker.accounts.login_upkeep import sweep
 
             await sweep(self.pool, runtime, log)
         await self.pool.keep_fresh(runtime, log)
         if runtime.database is not None:
-            from qwen_worker.usage.upkeep import merge_old_usage
+            from qwen_worker.usage.upkeep import keep_usage
 
-            await merge_old_usage(runtime.database, runtime.clock.now_ms(), log)
+            await keep_usage(self.ledger, runtime.database, runtime.clock, log)
 
     async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
         """Calls the handler. Raises ProxyError."""

@@ -22,13 +22,15 @@ MOST_VAIN_ATTEMPTS = 8
 class DeltaPattern:
     """Learns from a chunk what is around its text, and recognizes it in later ones."""
 
-    __slots__ = ("_after", "_before", "_is_proven", "_vain_attempts", "field")
+    __slots__ = ("_after", "_before", "_first", "_is_proven", "_last", "_vain_attempts", "field")
 
     def __init__(self) -> None:
         self.field = ""
         """Which text of the delta it is: `content` or `reasoning_content`."""
         self._before: str | None = None
         self._after = ""
+        self._first = self._last = b""
+        """What is around the text in the bytes of an event."""
         self._is_proven = True
         self._vain_attempts = 0
 
@@ -42,6 +44,28 @@ class DeltaPattern:
         except ValueError:
             return None
         if end - 1 != len(data) - len(after):
+            return None
+        self._is_proven = True
+        return text  # type: ignore[no-any-return]
+
+    def text_of_events(self, data: bytes) -> str | None:
+        """The text of one or more whole events, in each of which all else is as in the chunk that was learnt;
+        None if it is not, or if that is not certain.
+        """
+        first, last = self._first, self._last
+        if not (first and data.startswith(first) and data.endswith(last)) or len(data) < len(first + last):
+            return None
+        # Within a JSON text there is no line end, so this can only stand between two events.
+        between = last + first
+        texts = data[len(first) : -len(last)]
+        if b"\\" + between in texts:
+            return None  # it might be a quotation mark of the text that ends it
+        try:
+            spelled = texts.replace(between, b"").decode() + '"'
+            text, end = _scan_string(spelled, 0)
+        except ValueError:
+            return None
+        if end != len(spelled):
             return None
         self._is_proven = True
         return text  # type: ignore[no-any-return]
@@ -76,6 +100,7 @@ class DeltaPattern:
         if other != chunk:
             return False
         self.field, self._before, self._after = field, before, after
+        self._first, self._last = f"data: {before}".encode(), f"{after}\n\n".encode()
         return True
 
 

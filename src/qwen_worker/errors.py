@@ -120,7 +120,7 @@ class InvalidApiKey(ProxyError):
 
 
 class NotPermitted(ProxyError):
-    """The key is known, and not for this."""
+    """The key is valid, but may not do this."""
 
     status = 403
     type = "invalid_request_error"

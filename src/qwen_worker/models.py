@@ -38,7 +38,8 @@ and beside them `context_window` and `max_output_tokens` (in tokens) where they 
 
 def catalogue(models: Iterable[str | Model], aliases: Mapping[str, str]) -> list[Model]:
     """The models, by name or as their host tells of them, then the aliases, which clients that check the list
-    must find there too. What a host tells counts more than a mere name, and the first that tells.
+    must find there too: those that are configured, and the built-in ones of listed models. What a host tells
+    counts more than a mere name, and the first that tells.
     """
     found: dict[str, Model] = {}
     told: set[str] = set()
@@ -50,6 +51,9 @@ def catalogue(models: Iterable[str | Model], aliases: Mapping[str, str]) -> list
             found[model["id"]] = _listed(model["id"], model)
     for alias, model in aliases.items():
         if "*" not in alias:
+            found.setdefault(alias, _listed(alias, known_as=model))
+    for alias, model in BUILT_IN_ALIASES.items():
+        if model in found:
             found.setdefault(alias, _listed(alias, known_as=model))
     return [*found.values()]
 

@@ -20,6 +20,8 @@ import qwen_worker.api.completions.handler
 import qwen_worker.api.content_encoding
 import qwen_worker.api.embeddings.handler
 import qwen_worker.api.health
+import qwen_worker.api.health_stream
+import qwen_worker.api.in_turn
 import qwen_worker.api.logins
 import qwen_worker.api.messages.bridge
 import qwen_worker.api.messages.count_handler
@@ -45,6 +47,7 @@ import qwen_worker.credentials.failure
 import qwen_worker.credentials.oauth_source
 import qwen_worker.credentials.store
 import qwen_worker.fingerprint
+import qwen_worker.last_cron
 import qwen_worker.platform.database
 import qwen_worker.platform.pushed_pipe
 import qwen_worker.platform.pushing

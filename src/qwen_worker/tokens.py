@@ -47,6 +47,8 @@ def _kinds() -> bytes:
 
 
 _KINDS = _kinds()
+_PLAIN_KINDS = b"aA0 \n."
+"""The letters for what is ASCII."""
 _INNER_BYTES = bytes(range(0x80, 0xC0))
 """Of a character beyond ASCII only the first byte is looked at."""
 _WORDS = bytes.maketrans(b"A0\n.", b"a   ")
@@ -97,10 +99,12 @@ def _estimate(text: bytes) -> int:
         + 1.52 * kinds.count(b"\n ")
     )
     if not text.isascii():
-        counts = {letter: kinds.count(letter) for letter, *_ in _SCRIPTS}
+        scripts = kinds.translate(None, _PLAIN_KINDS)  # mostly short, and counted twelve times
+        counts = {letter: scripts.count(letter) for letter, *_ in _SCRIPTS}
         tokens += sum(counts[letter] * weight for letter, _, _, weight in _SCRIPTS)
-        chinese = kinds.translate(_CHINESE)
-        tokens += 1.62 * (chinese.count(b" z") + chinese.startswith(b"z"))
+        if counts[b"z"]:
+            chinese = kinds.translate(_CHINESE)
+            tokens += 1.62 * (chinese.count(b" z") + chinese.startswith(b"z"))
         # Latin letters with accents: another language than English, whose words are less often entries.
         tokens += 0.5 * min(words, 8 * sum(counts[letter] for letter in _LATIN))
     return max(round(tokens), 1 if text else 0)

@@ -87,6 +87,38 @@ def boolean(name: str, value: Any) -> None:
         raise wrong_type(name, "a boolean", value)
 
 
+def string(name: str, value: Any) -> None:
+    """A Check."""
+    if not isinstance(value, str):
+        raise wrong_type(name, "a string", value)
+
+
+def texts(most: int, advice: str = "Have your client send texts.") -> Check:
+    """A check for a text, or for an array of at most `most` texts. `advice` is for clients that send
+    tokens.
+    """
+
+    def refuse(name: str, problem: str, code: str) -> InvalidRequest:
+        return InvalidRequest(f"Invalid '{name}': {problem}", param=name, code=code)
+
+    def check(name: str, value: Any) -> None:
+        if isinstance(value, str):
+            return
+        if not isinstance(value, list):
+            raise wrong_type(name, "a string or an array of strings", value)
+        if not value:
+            raise refuse(name, "empty array. Expected at least one text.", "empty_array")
+        if isinstance(value[0], int | list):
+            raise refuse(name, f"it holds tokens, and Qwen takes texts only. {advice}", "invalid_type")
+        if len(value) > most:
+            problem = f"{len(value):,} texts. Expected at most {most:,}."
+            raise refuse(name, problem, "array_above_max_length")
+        for index, text in enumerate(value):
+            string(f"{name}[{index}]", text)
+
+    return check
+
+
 def json_object(name: str, value: Any) -> None:
     """A Check."""
     if not isinstance(value, dict):
@@ -116,6 +148,19 @@ def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
         param=param,
         code="invalid_type",
     )
+
+
+def text_in(owner: dict[str, Any], name: str, where: str) -> str:
+    """The string `owner[name]`; `where` is the owner's path. Raises InvalidRequest."""
+    value = owner.get(name)
+    if not isinstance(value, str):
+        raise unfit(f"{where}.{name}", "a string", value)
+    return value
+
+
+def unfit(param: str, expected: str, value: Any) -> InvalidRequest:
+    """A field that must be there and be `expected` ("a string") is missing, or has another type."""
+    return missing(param) if value is None else wrong_type(param, expected, value)
 
 
 def model_name(name: str) -> str | None:

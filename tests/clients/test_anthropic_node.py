@@ -18,25 +18,35 @@ ROUND: dict[str, Any] = {"sequence": [{"tool_calls": CALLS}], "then": {"text": [
 
 def sdk(gateway: Gateway, operation: str, simulation: Any = None, **changes: Any) -> Any:
     """What an operation of sdk.mjs reports."""
-    return _run("sdk.mjs", gateway, operation, simulation, request={**REQUEST, **changes})
-
-
-def vercel(gateway: Gateway, operation: str, simulation: Any = None) -> Any:
-    """What an operation of vercel.mjs reports."""
-    return _run("vercel.mjs", gateway, operation, simulation, model=MODEL, prompt="Say hello.")
-
-
-def _run(script: str, gateway: Gateway, operation: str, simulation: Any, **parameters: Any) -> Any:
-    gateway.plan()
-    gateway.simulator.faults.plan(gateway.key, simulation or {"text": DELTAS})
+    _plan(gateway, simulation)
     return run_client(
-        script,
+        "sdk.mjs",
         operation,
         gateway.worker,
         project=ANTHROPIC_PROJECT,
         requestID=gateway.key,
-        **parameters,
+        request={**REQUEST, **changes},
     )
+
+
+def vercel(gateway: Gateway, operation: str, simulation: Any = None) -> Any:
+    """What an operation of vercel.mjs reports."""
+    _plan(gateway, simulation)
+    return run_client(
+        "vercel.mjs",
+        operation,
+        gateway.worker,
+        provider="anthropic",
+        headers={"x-request-id": gateway.key},
+        model=MODEL,
+        prompt="Say hello.",
+        maxRetries=0,
+    )
+
+
+def _plan(gateway: Gateway, simulation: Any) -> None:
+    gateway.plan()
+    gateway.simulator.faults.plan(gateway.key, simulation or {"text": DELTAS})
 
 
 def test_create(gateway: Gateway) -> None:
@@ -106,4 +116,6 @@ def test_vercel_calls_tools(gateway: Gateway) -> None:
 
 
 def test_vercel_makes_objects(gateway: Gateway) -> None:
-    assert vercel(gateway, "generateObject", {})["object"] == {"name": "text", "age": 1}
+    made = vercel(gateway, "generateObject", {})["object"]
+
+    assert made == {"name": "text", "age": 1, "languages": ["text"]}

@@ -1,4 +1,4 @@
-"""Claude Code, headless, in a network namespace where it reaches nothing but the Worker.
+"""Claude Code, headless, in a network namespace where it reaches nothing but what `make dev` serves.
 
 The simulated Qwen is planned by the x-request-id that ANTHROPIC_CUSTOM_HEADERS gives to all its requests.
 """
@@ -6,7 +6,7 @@ The simulated Qwen is planned by the x-request-id that ANTHROPIC_CUSTOM_HEADERS 
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ import pytest
 
 from tests.clients.node_clients import ANTHROPIC_PROJECT
 from tests.clients.offline import can_run_offline, run_offline
+from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY
-from tests.worker.harness.messages_gateway import MODEL, Gateway
+from tests.worker.harness.messages_gateway import MODEL, Gateway, gateways
+from tests.worker.harness.runtime import start_make_dev
 
 CLAUDE = ANTHROPIC_PROJECT / "node_modules/@anthropic-ai/claude-code-linux-x64/claude"
 
@@ -29,6 +31,13 @@ NO_CALLS: dict[str, Any] = {"tool_calls": []}
 """Said always: the prompt names every tool, which the simulator takes for a wish."""
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def gateway_of(simulator: QwenSimulator) -> Iterator[Callable[[str], Gateway]]:
+    """As for the other clients, but served by `make dev`."""
+    with gateways(simulator, start_make_dev) as start:
+        yield start
 
 
 @pytest.fixture
@@ -119,6 +128,7 @@ def test_context_costs_no_message(ask: Ask, gateway: Gateway) -> None:
     assert "System tools" in answer.stdout, answer
     counted = [request.endpoint for request in gateway.received]
     assert set(counted) == ({"count_tokens"} if gateway.way == "native" else set())
+    assert gateway.worker.log.text().count("POST /v1/messages/count_tokens 200") > 10
 
 
 def test_used_up_quota_stops_it_at_once(ask: Ask, gateway: Gateway) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.clients.questions import DELTAS, TEXT
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY
-from tests.worker.harness.runtime import Worker, start_quick_worker
+from tests.worker.harness.runtime import Worker, start_make_dev
 
 CODEX = Path(__file__).parent / "codex" / "node_modules" / ".bin" / "codex"
 MODEL = "qwen3-coder-plus"
@@ -139,9 +139,9 @@ def results(chat: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def gateway(simulator: QwenSimulator) -> Iterator[tuple[Worker, str]]:
-    """A Worker, and the name of its login."""
+    """A Worker that `make dev` serves, and the name of its login."""
     login = simulator.create_login()
-    worker = start_quick_worker(
+    worker = start_make_dev(
         {
             "QWEN_CLI_AUTH": json.dumps(login.credentials()),
             "QWEN_OAUTH_BASE_URL": simulator.url,

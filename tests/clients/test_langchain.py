@@ -1,69 +1,27 @@
-"""LangChain: its standard integration tests for chat models, with ChatOpenAI pointed at the Worker.
+"""LangChain: its standard integration tests for chat models, with ChatOpenAI pointed at the Worker."""
 
-They are made for real models. Where a model would have to understand the question, the simulated Qwen is told
-its answer before (ANSWERS).
-"""
-
-import base64
 from typing import Any
 
-import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_openai import ChatOpenAI
-from langchain_tests.integration_tests import ChatModelIntegrationTests
 
+from tests.clients.langchain_standard import ANSWERS, MARKS, StandardTests
 from tests.clients.questions import MODEL, simulate
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.runtime import Worker
 
-pytestmark = [
-    # LangChain keeps its asynchronous HTTP client for all models, so it has to stay in one event loop.
-    pytest.mark.asyncio(loop_scope="session"),
-    # LangChain warns about the deprecated kinds of schema that its own tests use.
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-]
-
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
-)
+pytestmark = MARKS
 
 
-def _call(name: str, arguments: str) -> dict[str, Any]:
-    return {"tool_calls": [{"name": name, "arguments": arguments}]}
-
-
-MAGIC_CALL = _call("magic_function", '{"input": 3}')
-ANSWERS: dict[str, dict[str, Any]] = {
-    "test_tool_calling": MAGIC_CALL,
-    "test_tool_calling_async": MAGIC_CALL,
-    "test_agent_loop": {
-        "sequence": [_call("get_weather", '{"location": "San Francisco, CA"}')],
-        "then": {"text": ["It is", " sunny."]},
-    },
-    "test_unicode_tool_call_integration": {
-        "sequence": [_call("unicode_customer", '{"customer_name": "你好啊集团", "description": "科技"}')],
-        "then": _call("unicode_customer", '{"customer_name": "こんにちは株式会社", "description": "会社"}'),
-    },
-    "test_json_mode": {"text": ['{"setup": "Why did the cat', ' sit?", "punchline": "It was tired."}']},
-}
-"""What Qwen answers in these tests, as a fault of the simulator; in the others its own words do."""
-
-
-class TestChatOpenAI(ChatModelIntegrationTests):
+class TestChatOpenAI(StandardTests):
     """The standard tests; `model` is ChatOpenAI as its users set it up for a gateway."""
 
     worker: Worker
 
     @pytest.fixture(autouse=True)
-    def _environment(self, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def _environment(self, worker: Worker) -> None:
         self.worker = worker
-
-        def download(url: str, **_: Any) -> httpx.Response:
-            return httpx.Response(200, content=PIXEL, request=httpx.Request("GET", url))
-
-        # The tests of pictures download one.
-        monkeypatch.setattr(httpx, "get", download)
 
     @property
     def chat_model_class(self) -> type[BaseChatModel]:
@@ -87,29 +45,5 @@ class TestChatOpenAI(ChatModelIntegrationTests):
         return self.chat_model_class(**{**self.chat_model_params, **told, **extra})
 
     @property
-    def supports_image_inputs(self) -> bool:
-        return True
-
-    @property
-    def supports_image_urls(self) -> bool:
-        return True
-
-    @property
-    def supports_image_tool_message(self) -> bool:
-        return True
-
-    @property
-    def supports_anthropic_inputs(self) -> bool:
-        return True
-
-    @property
     def supports_json_mode(self) -> bool:
         return True
-
-    @property
-    def supports_model_override(self) -> bool:
-        return True
-
-    @property
-    def model_override_value(self) -> str:
-        return "qwen3-coder-flash"

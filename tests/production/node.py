@@ -1,4 +1,4 @@
-"""A Node.js that is new enough for today's wrangler."""
+"""A Node.js that is new enough for today's wrangler, and has what the Worker uses of current JavaScript."""
 
 import shutil
 from pathlib import Path

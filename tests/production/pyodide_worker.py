@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.production.node import newest_node
 from tests.worker.harness.logs import LogBook
 from tools.processes import ProcessGroup
 from tools.repository import SOURCE
@@ -33,6 +34,11 @@ class PyodideRuntime(NamedTuple):
     package: str
     python: str
     since: str
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return self.package.replace("pyodide-", "Pyodide ")
 
 
 RUNTIMES = (
@@ -70,7 +76,7 @@ class PyodideWorker:
             "kv": kv,
         }
         self._group = ProcessGroup(
-            [shutil.which("node") or "node", str(_HOST), json.dumps(options)],
+            [newest_node(), str(_HOST), json.dumps(options)],
             cwd=_DIRECTORY,
             environment={**os.environ, "NODE_OPTIONS": "--stack-trace-limit=30", "NO_COLOR": "1"},
             on_line=self._hear,
@@ -86,6 +92,11 @@ class PyodideWorker:
         self.python: str = announcement["python"]
         self.base_url = f"http://127.0.0.1:{announcement['port']}"
         self._control_url = f"http://127.0.0.1:{announcement['control']}"
+
+    @property
+    def pid(self) -> int:
+        """The id of the Node.js process."""
+        return self._group.pid
 
     @property
     def openai_base_url(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from openai import OpenAI
 
 from tests.production.conftest import CLIENT_KEY
 from tests.production.pyodide_worker import PyodideWorker
@@ -83,3 +84,20 @@ def test_a_burst_goes_through_whole_and_in_order(worker: PyodideWorker, relaying
     assert places == sorted(places)
     assert response.text.count("word") == 5_000 * RELAYING[relaying].get("n", 1)
     assert response.text.endswith("data: [DONE]\n\n")
+
+
+def test_several_prompts_are_answered_in_one_stream(worker: PyodideWorker) -> None:
+    """A pipe that has carried one translated stream carries the next one, errors and keep-alives too."""
+    worker.deploy({"STREAM_KEEP_ALIVE_SECONDS": "0.3"})
+    with OpenAI(base_url=worker.openai_base_url, api_key=CLIENT_KEY, max_retries=0) as client:
+        for fault in ({}, {"delay_before_first_chunk_ms": 500}):
+            stream = client.completions.create(
+                model=MODEL,
+                prompt=["a", "b", "c", "d"],
+                stream=True,
+                extra_body={"simulate": {"text": ["Grüße", " 🙂"], **fault}},
+            )
+            texts = [""] * 4
+            for chunk in stream:
+                texts[chunk.choices[0].index] += chunk.choices[0].text
+            assert texts == ["Grüße 🙂"] * 4

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
-from pydantic import ValidationError
 
 from tests.simulator.choosing import Caller, authenticate, choose_fault
 from tests.simulator.completions import Completion
@@ -41,11 +40,7 @@ class ChatEndpoint:
             return await exchange.send_fault(Fault.model_validate("bad_request"))
         if violation := self._violation(body, caller, record.headers):
             return await exchange.send_fault(_fault_of_violation(violation))
-        try:
-            fault = choose_fault("chat", body, caller, exchange, self.faults)
-        except ValidationError as error:
-            return await exchange.send_misuse(error)
-        record.fault = fault.label
+        fault = choose_fault(body, caller, exchange, self.faults)
         return await self._answer_with(fault, exchange, body)
 
     def _violation(self, body: JsonObject, caller: Caller, headers: Mapping[str, str]) -> Violation | None:

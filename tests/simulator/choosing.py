@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.simulator.config import SimulatorConfig
 from tests.simulator.exchange import Exchange
-from tests.simulator.fault_queue import Endpoint, FaultQueue
+from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault, Simulation
 from tests.simulator.json_types import JsonObject
 from tests.simulator.oauth import Login, OAuthState
@@ -29,12 +29,10 @@ def authenticate(token: str, config: SimulatorConfig, oauth: OAuthState) -> Call
     return None
 
 
-def choose_fault(
-    endpoint: Endpoint, body: JsonObject, caller: Caller, exchange: Exchange, faults: FaultQueue
-) -> Fault:
+def choose_fault(body: JsonObject, caller: Caller, exchange: Exchange, faults: FaultQueue) -> Fault:
     """Return the fault for a request that passed all checks: its own, a planned or a queued one.
 
-    Raises pydantic's ValidationError.
+    Raises pydantic's ValidationError, which the server answers.
     """
     record = exchange.record
     attempt = exchange.recorder.accept(record.key)
@@ -43,7 +41,7 @@ def choose_fault(
         Simulation.model_validate(body["simulate"]) if "simulate" in body else faults.planned(record.key)
     )
     if simulation is None:
-        return faults.take(endpoint, names) or HEALTHY
+        return faults.take(record.endpoint, names) or HEALTHY
     if simulation.only_for and names.isdisjoint(simulation.only_for):
         return HEALTHY
     return simulation.fault_of_attempt(attempt)

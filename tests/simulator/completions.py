@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 from tests.simulator.faults import Fault
 from tests.simulator.json_types import JsonObject, JsonValue, as_object, compact
-from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.reply import Reply, compose, usage_of
 from tests.simulator.sse import BYTE_ORDER_MARK, Framing
 
 _ARGUMENTS_FRAGMENT = 12
-_DEFAULT_STREAM_ERROR = "throttling_rate_quota"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,28 +165,19 @@ class Completion:
 
         fault = self.fault
         if due(fault.error_event_after):
-            status, error = self._error_of_fault()
+            status, error = fault.stream_error()
             flat = {"request_id": self.request_id, "code": error["code"], "message": error["message"]}
             return framing.flat_error(status, compact(flat))
         if due(fault.error_data_after):
-            _, error = self._error_of_fault()
+            _, error = fault.stream_error()
             return framing.event(compact({"error": error, "request_id": self.request_id}), number)
         if due(fault.error_finish_after):
-            status, error = self._error_of_fault()
+            status, error = fault.stream_error()
             detail: JsonObject = {"code": str(status), "type": error["code"], "message": error["message"]}
             text = fault.error_text if fault.error_text is not None else compact({"error": detail})
             render = self._chunk_renderer()
             return framing.event(render(0, compact({"content": text}), '"error_finish"'), number)
         return None
-
-    def _error_of_fault(self) -> tuple[int, JsonObject]:
-        named = NAMED_FAULTS[self.fault.error or _DEFAULT_STREAM_ERROR]
-        error = dict(as_object(as_object(named["body"])["error"]))
-        if self.fault.error_text is not None:
-            error["message"] = self.fault.error_text
-        status = named["status"]
-        assert isinstance(status, int)
-        return status, error
 
 
 class _ChunkRenderer:

@@ -14,7 +14,7 @@ from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import Fault
 from tests.simulator.json_types import JsonObject, JsonValue, as_list, as_text
 from tests.simulator.named_faults import ALGORITHM_PREFIX
-from tests.simulator.wire import pause
+from tests.simulator.sending import begin_answer
 
 MOST_TEXTS: Final = 10
 DIMENSIONS: Final = (2048, 1536, 1024, 768, 512, 256, 128, 64)
@@ -48,8 +48,7 @@ class EmbeddingsEndpoint:
             return await exchange.send_json(400, {"error": error})
         fault = self.faults.take("embeddings", {record.bearer})
         if fault is not None:
-            record.fault = fault.label
-            await pause(fault.delay_before_headers_ms)
+            await begin_answer(exchange, fault)
             if fault.replaces_answer:
                 return await exchange.send_fault(fault)
         return await exchange.send_json(200, _embeddings(body, record.request_id))

@@ -11,8 +11,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictStr, model_validator
 
-from tests.simulator.json_types import as_object
+from tests.simulator.json_types import JsonObject, as_object
 from tests.simulator.named_faults import NAMED_FAULTS
+
+_DEFAULT_STREAM_ERROR = "throttling_rate_quota"
 
 
 def _listed(value: object) -> object:
@@ -135,6 +137,16 @@ class Fault(Description):
             self.error_data_after,
         )
         return max(place or 0 for place in places)
+
+    def stream_error(self) -> tuple[int, JsonObject]:
+        """The status and the error, in OpenAI's words, of a stream that goes wrong."""
+        named = NAMED_FAULTS[self.error or _DEFAULT_STREAM_ERROR]
+        error = dict(as_object(as_object(named["body"])["error"]))
+        if self.error_text is not None:
+            error["message"] = self.error_text
+        status = named["status"]
+        assert isinstance(status, int)
+        return status, error
 
     @model_validator(mode="before")
     @classmethod

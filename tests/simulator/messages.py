@@ -12,11 +12,9 @@ from dataclasses import dataclass
 
 from tests.simulator.faults import Fault, ToolCall
 from tests.simulator.json_types import JsonObject, JsonValue, as_list, as_object, as_text, compact
-from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.reply import Reply, compose
 
 _FRAGMENT = 12
-_DEFAULT_STREAM_ERROR = "throttling_rate_quota"
 _STOP_REASONS = {"stop": "end_turn", "tool_calls": "tool_use", "length": "max_tokens"}
 _COUNTED_CHARACTERS = 4
 
@@ -162,10 +160,8 @@ class Message:
             )
 
     def _error(self) -> JsonObject:
-        named = NAMED_FAULTS[self.fault.error or _DEFAULT_STREAM_ERROR]
-        error = as_object(as_object(named["body"])["error"])
-        message = self.fault.error_text or as_text(error.get("message"))
-        return flat_error(as_text(error.get("code")), message, self.request_id)
+        _, error = self.fault.stream_error()
+        return flat_error(as_text(error.get("code")), as_text(error.get("message")), self.request_id)
 
     def _event(self, data: JsonObject) -> bytes:
         kind = as_text(data["type"])

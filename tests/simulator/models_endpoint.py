@@ -11,7 +11,7 @@ from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import Fault
 from tests.simulator.json_types import JsonValue
-from tests.simulator.wire import pause
+from tests.simulator.sending import begin_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,7 @@ class ModelsEndpoint:
         record.credential = record.bearer
         fault = self.faults.take("models", {record.bearer})
         if fault is not None:
-            record.fault = fault.label
-            await pause(fault.delay_before_headers_ms)
-            if fault.abort_before_headers:
-                await exchange.break_off(reset=fault.reset)
+            await begin_answer(exchange, fault)
             if fault.replaces_answer:
                 return await exchange.send_fault(fault)
         data: list[JsonValue] = [

@@ -12,10 +12,8 @@ from dataclasses import dataclass
 
 from tests.simulator.faults import Fault, ToolCall
 from tests.simulator.json_types import JsonObject, JsonValue, as_list, as_object, as_text, compact
-from tests.simulator.named_faults import NAMED_FAULTS
 from tests.simulator.reply import Reply, compose
 
-_DEFAULT_STREAM_ERROR = "throttling_rate_quota"
 _ECHOED = ("instructions", "metadata", "text", "tools", "tool_choice", "previous_response_id", "include")
 
 
@@ -110,11 +108,8 @@ class NativeResponse:
         return {**item, **{name: nothing[name] for name in nothing if name in item}}
 
     def _error(self) -> tuple[int, str, str]:
-        named = NAMED_FAULTS[self.fault.error or _DEFAULT_STREAM_ERROR]
-        error = as_object(as_object(named["body"])["error"])
-        status = named["status"]
-        assert isinstance(status, int)
-        return status, as_text(error.get("code")), self.fault.error_text or as_text(error.get("message"))
+        status, error = self.fault.stream_error()
+        return status, as_text(error.get("code")), as_text(error.get("message"))
 
     def _event(self, number: int, data: JsonObject, status: int = 200) -> bytes:
         kind = as_text(data["type"])

@@ -47,7 +47,8 @@ async def send_answer(
 
 
 async def begin_answer(exchange: Exchange, fault: Fault) -> None:
-    """Do what the fault wants before the headers; may end the caller with the connection."""
+    """Record the fault and do what it wants before the headers; may end the caller with the connection."""
+    exchange.record.fault = fault.label
     await pause(fault.delay_before_headers_ms)
     if fault.abort_before_headers:
         await exchange.break_off(reset=fault.reset)

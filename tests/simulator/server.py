@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
+from pydantic import ValidationError
 
 from tests.simulator import authorize_page
 from tests.simulator.chat_endpoint import ChatEndpoint
@@ -24,6 +25,7 @@ from tests.simulator.messages_endpoint import MessagesEndpoint
 from tests.simulator.models_endpoint import ModelsEndpoint
 from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.oauth_endpoint import OAuthEndpoint
+from tests.simulator.public_hosts import PUBLIC_HOSTS
 from tests.simulator.recording import Outcome, ReceivedRequest, Recorder
 from tests.simulator.responses_endpoint import ResponsesEndpoint
 
@@ -139,7 +141,11 @@ class QwenSimulator:
         self._answering.add(task)
         outcome: Outcome = "failed"
         try:
-            response = await self._answer(Exchange(request, record, self.recorder), body)
+            exchange = Exchange(request, record, self.recorder)
+            try:
+                response = await self._answer(exchange, body)
+            except ValidationError as error:
+                response = await exchange.send_misuse(error)
             outcome = "completed"
             return response
         except (asyncio.CancelledError, ConnectionError):
@@ -169,6 +175,10 @@ class QwenSimulator:
 
     async def _answer(self, exchange: Exchange, body: JsonValue) -> web.StreamResponse:
         endpoint = exchange.record.endpoint
+        public = PUBLIC_HOSTS.get(exchange.request.host)
+        fault = None if public is None else public.answer(exchange.record)
+        if fault is not None:
+            return await exchange.send_fault(fault)
         if endpoint == "chat":
             return await self._chat.answer(exchange, body)
         if endpoint == "embeddings":

@@ -15,20 +15,22 @@ from typing import NamedTuple
 from tools.repository import ROOT
 
 _PLAYER = """#!{python}
-import json, pathlib, shutil, sys
+import json, pathlib, sys
 stage = pathlib.Path({stage!r})
 program, arguments = {program!r}, sys.argv[1:]
+if program == "node" and arguments[0].endswith("wrangler.js"):
+    program, arguments = "wrangler", arguments[1:]
 if arguments == ["--version"]:
-    print(json.loads((stage / "versions.json").read_text())[program])
+    print(json.loads((stage / "versions.json").read_text(encoding="utf-8"))[program])
     sys.exit()
 given = "" if sys.stdin is None or sys.stdin.isatty() else sys.stdin.read()
-with (stage / "calls.jsonl").open("a") as calls:
+with (stage / "calls.jsonl").open("a", encoding="utf-8") as calls:
     calls.write(json.dumps([program, arguments, given, str(pathlib.Path.cwd())]) + "\\n")
 if program == "npm":
-    target = pathlib.Path("node_modules/.bin")
+    target = pathlib.Path("node_modules/wrangler/bin")
     target.mkdir(parents=True)
-    shutil.copy(stage / "wrangler", target / "wrangler")
-answers = json.loads((stage / "answers.json").read_text())
+    (target / "wrangler.js").touch()
+answers = json.loads((stage / "answers.json").read_text(encoding="utf-8"))
 code, text = answers.get(" ".join([program, *arguments[:2]]), [0, ""])
 print(text)
 sys.exit(code)
@@ -67,7 +69,6 @@ class Checkout:
             shutil.copy(ROOT / name, self.root / name)
         for program in ("uv", "node", "npm"):
             self._play(self.path / program)
-        self._play(self._stage / "wrangler")
         self.versions({})
         self.answers({})
 
@@ -89,7 +90,7 @@ class Checkout:
     ) -> "subprocess.CompletedProcess[str]":
         """Runs one of the tools with nothing on the PATH but the fakes."""
         command = [sys.executable, "-m", module, *arguments]
-        return self._run(command, {"PATH": str(self.path), "PYTHONPATH": "src", **(variables or {})})
+        return self._run(command, {"PATH": str(self.path), **(variables or {})})
 
     def make(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs make, with the fakes before everything else on the PATH."""

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import dev
-from tools.dev import needs_client_key, provide_dev_vars, read_options
+from tools import dev_server as dev
 from tools.dev_instructions import instructions
+from tools.dev_server import needs_client_key, provide_dev_vars, read_options
 
 
 def test_options_have_defaults() -> None:

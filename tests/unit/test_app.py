@@ -336,3 +336,18 @@ def test_settings_are_read_again_only_for_another_environment() -> None:
     first = isolate.gateway(environment, logs)
     assert isolate.gateway(environment, logs) is first
     assert isolate.gateway({"OPENAI_API_KEY": "b"}, logs) is not first
+
+
+async def test_the_cron_trigger_is_noted_for_the_operator_once_an_hour() -> None:
+    setup, kv = Setup(), MemoryKV()
+    runtime = make_runtime(clock=setup.clock, fetcher=setup.fetcher, kv=kv)
+
+    async def last_cron() -> Any:
+        response = await gateway_response(setup.gateway, ScriptedRequest("GET", "/health"), runtime)
+        return parsed(response)["runtime"]["last_cron_seconds_ago"]
+
+    assert await last_cron() is None
+    for seconds, noted in ((0, 0), (900, 900), (900, 1_800), (1_800, 0)):
+        setup.clock.advance(seconds)
+        await setup.gateway.scheduled(runtime)
+        assert await last_cron() == noted

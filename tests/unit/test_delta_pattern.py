@@ -102,6 +102,36 @@ def test_what_is_never_recognized_again_is_no_longer_learnt() -> None:
     assert pattern.text_of(data) is None
 
 
+@pytest.mark.parametrize(
+    "texts", [["a"], ["a", "", "b\n\n"], ['"', "\\n", "\u2028é🙂"], ["\ud83d", "\ude42"]]
+)
+def test_the_text_of_events_like_the_first_is_told(texts: list[str]) -> None:
+    pattern = learnt(json.dumps(chunk("first")))
+    data = "".join(f"data: {json.dumps(chunk(text))}\n\n" for text in texts).encode()
+
+    assert json.dumps(pattern.text_of_events(data)) == json.dumps("".join(texts))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "",
+        f"data: {compact(chunk('a'))}\n",
+        f": waiting\n\ndata: {compact(chunk('a'))}\n\n",
+        f"data: {compact(chunk('a'))}\n\ndata: [DONE]\n\n",
+        f"data: {compact(chunk('a'))}\n\ndata: {compact(chunk('b', id='2'))}\n\n",
+        f"data: {compact(chunk('a'))}\n\n: waiting\n\ndata: {compact(chunk('b'))}\n\n",
+        f"event: error\ndata: {compact(chunk('a'))}\n\n",
+        f"data: {compact(chunk('a'))}\n\ndata: {compact(chunk(None))}\n\n",
+        f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"a\\"') + f"data: {compact(chunk('b'))}\n\n",
+        f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"\\x"'),
+        f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"'),
+    ],
+)
+def test_events_of_another_kind_are_not_recognized(data: str) -> None:
+    assert learnt(compact(chunk("first"))).text_of_events(data.encode()) is None
+
+
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 3) | st.text('"\\ac:,', max_size=6),
     lambda inner: (

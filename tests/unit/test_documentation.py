@@ -23,7 +23,7 @@ EXAMPLE = (ROOT / ".dev.vars.example").read_text()
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 NAMING_DOCUMENTS = [path for path in DOCUMENTS if path.name != "CHANGELOG.md"]
 """Those that name the files of this version."""
-NO_EVENTS = {"outcome", "completed", "npx wrangler tail", "exceededCpu"}
+NO_EVENTS = {"outcome", "completed", "make logs", "exceededCpu"}
 """What is quoted among the log lines and is none."""
 OLDER_NAMES = {"OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL"}
 """They stay valid, and the example shows the newer ones."""
@@ -31,7 +31,7 @@ PAGES_NAMED = sorted(
     {
         name
         for file in [ROOT / ".dev.vars.example", *(ROOT / "tools").glob("*.py")]
-        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z]+)*)?", file.read_text())
+        for name in re.findall(r"\bdocs/[\w-]+\.md(?:, [A-Z][a-z]+(?: [a-z0-9]+)*)?", file.read_text())
     }
 )
 """`docs/accounts.md, Several accounts`: what tools and the example send people to."""
@@ -196,6 +196,8 @@ def test_commands_of_make_exist(document: Path) -> None:
     text = document.read_text()
     for command in re.findall(r"(?:`|^)(?:\w+=\S+ )*make ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in targets, command
+    for module in re.findall(r"python -m (tools\.[a-z_]+)", text):
+        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
 
 
 @pytest.mark.parametrize("document", NAMING_DOCUMENTS, ids=lambda path: path.name)

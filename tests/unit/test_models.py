@@ -56,6 +56,20 @@ def test_models_come_first_then_the_aliases_that_clients_look_for() -> None:
     ]
 
 
+def test_openais_embedding_models_are_listed_where_qwens_is() -> None:
+    aliases = {"text-embedding-3-large": "mine"}
+    listed = {model["id"]: model for model in catalogue(["text-embedding-v4"], aliases)}
+
+    assert set(listed) == {
+        "text-embedding-v4",
+        "text-embedding-3-small",
+        "text-embedding-3-large",
+        "text-embedding-ada-002",
+    }
+    assert listed["text-embedding-3-small"]["context_window"] == 8_192
+    assert "context_window" not in listed["text-embedding-3-large"]
+
+
 @pytest.mark.parametrize("name", ["qwen3-coder-plus", "org/model", "gpt-4o"])
 def test_a_listed_model_is_found(name: str) -> None:
     listed = catalogue(MODELS, ALIASES)

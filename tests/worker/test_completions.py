@@ -1,6 +1,7 @@
 """Legacy completions through the real workerd: OpenAI's own clients, and an editor's autocompletion."""
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -10,7 +11,7 @@ from openai import OpenAI
 
 from tests.simulator.config import DEFAULT_API_KEY
 from tests.simulator.legacy_endpoint import MODEL as NATIVE_MODEL
-from tests.simulator.recording import disconnected
+from tests.simulator.recording import Condition, disconnected, received
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartWorker
 from tests.worker.harness.node_client import run_node
@@ -89,6 +90,50 @@ def test_several_prompts(openai_client: OpenAI) -> None:
     assert [(choice.index, choice.text) for choice in completion.choices] == [(0, "a!"), (1, "b!"), (2, "c!")]
 
 
+def test_several_prompts_stream_one_after_the_other(openai_client: OpenAI, simulator: QwenSimulator) -> None:
+    began = time.monotonic()
+    stream = openai_client.completions.create(
+        model=MODEL,
+        prompt=["a", "b", "c", "d"],
+        stream=True,
+        extra_body=simulate("prompts-stream", text=WORDS, chunk_delay_ms=100),
+    )
+    first = next(stream)
+    first_seconds = time.monotonic() - began
+    assert len(simulator.find("prompts-stream")) < 4
+
+    texts = ["", "", "", ""]
+    for chunk in (first, *stream):
+        [choice] = chunk.choices
+        assert not any(texts[choice.index + 1 :])
+        texts[choice.index] += choice.text
+    assert texts == [TEXT] * 4
+    assert first_seconds < (time.monotonic() - began) / 2
+    assert len(simulator.find("prompts-stream")) == 4
+
+
+def test_a_client_that_leaves_ends_the_calls_that_were_made_ahead(
+    openai_client: OpenAI, simulator: QwenSimulator
+) -> None:
+    stream = openai_client.completions.create(
+        model=MODEL,
+        prompt=["a", "b"],
+        stream=True,
+        extra_body=simulate("prompts-left", text=["x"] * 500, chunk_delay_ms=20),
+    )
+    next(stream)
+    for attempt in (1, 2):
+        simulator.recorder.wait_for("prompts-left", that_is(attempt, received))
+    stream.close()
+
+    for attempt in (1, 2):
+        simulator.recorder.wait_for("prompts-left", that_is(attempt, disconnected))
+
+
+def that_is(attempt: int, condition: Condition) -> Condition:
+    return lambda request: request.attempt == attempt and condition(request)
+
+
 def test_tokens_are_refused(openai_client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         openai_client.completions.create(model=MODEL, prompt=[1, 2, 3])
@@ -109,9 +154,8 @@ def test_an_error_in_the_middle_reaches_the_client(openai_client: OpenAI) -> Non
 @pytest.mark.parametrize("stream", [False, True])
 def test_openai_node(worker: Worker, stream: bool) -> None:
     request = {"model": MODEL, "prompt": "x", "stream": stream, **simulate(text=WORDS)}
-    reported = run_node(
-        "completions.mjs", {"baseURL": worker.openai_base_url, "apiKey": CLIENT_KEY, "request": request}
-    )
+    parameters = {"baseURL": worker.openai_base_url, "apiKey": CLIENT_KEY, "request": request}
+    reported = run_node("chat.mjs", {**parameters, "legacy": True})
 
     completions = reported["chunks"] if stream else [reported["completion"]]
     assert "".join(choice["text"] for part in completions for choice in part["choices"]) == TEXT

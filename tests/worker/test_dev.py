@@ -15,23 +15,19 @@ import httpx
 import psutil
 import pytest
 
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
+from tests.worker.harness.served_worker import MAKE_DEV
 from tools.network import free_port, wait_for_answer
 from tools.processes import living_members
 from tools.repository import ROOT
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="make dev is for the embedded runtime"
-)
-
-# A `.dev.vars` in this checkout must not decide what is tested.
-PROGRAM = "import sys, pathlib, tools.dev as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
+pytestmark = embedded_only("make dev is for the embedded runtime")
 
 
 @contextmanager
 def make_dev(dev_vars: Path, port: int, state: Path) -> Iterator["subprocess.Popen[str]"]:
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(dev_vars)],
+        [sys.executable, "-c", MAKE_DEV, str(dev_vars)],
         cwd=ROOT,
         env={**os.environ, "PORT": str(port), "STATE": str(state), "HOST": ""},
         stdout=subprocess.PIPE,
@@ -145,12 +141,16 @@ def test_it_uses_dev_vars_and_never_shows_them(tmp_path: Path) -> None:
 
 
 def test_a_workerd_that_dies_is_started_again(tmp_path: Path) -> None:
+    """It dies of an answer that is not compressed as it says, from a host that was asked for none that is."""
     port = free_port()
+    corrupt = {"headers": {"Content-Encoding": "gzip"}}
+    question = {"messages": [{"role": "user", "content": "hi"}], "simulate": corrupt}
     with make_dev(tmp_path / "none", port, tmp_path / "state") as process:
         read_until(process, r"^EOF$")
         first = workers_workerd(process.pid)
 
-        first.kill()
+        answer = httpx.post(f"http://127.0.0.1:{port}/v1/chat/completions", json=question, timeout=30)
+        assert answer.status_code >= 500
         printed = read_until(process, "^dev: ")
 
         assert "dev: workerd died; starting it again\n" in printed

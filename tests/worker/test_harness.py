@@ -13,11 +13,9 @@ from tests.worker.harness.direct_worker import (
     direct_worker,
     javascript_module,
 )
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="DirectWorker is for the embedded runtime"
-)
+pytestmark = embedded_only("DirectWorker is for the embedded runtime")
 
 READ_KEY = "export default { fetch: async (_, env) => new Response(await env.QWEN_KV.get('key')) }"
 # GET reads the key that the path names, PUT writes it; an error of KV becomes the answer.

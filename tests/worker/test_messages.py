@@ -271,8 +271,9 @@ def test_broken_stream_is_never_a_clean_end(gateway: Gateway, fault: Any) -> Non
     assert error["error"]["type"] == "api_error"
     assert "message_stop" not in answer.text
 
-    with pytest.raises(anthropic.APIStatusError):
+    with pytest.raises(anthropic.APIStatusError) as raised:
         ask(gateway, True, {"chunk_delay_ms": 5, **fault})
+    assert "error_event_after" not in fault or "rate limit exceeded" in str(raised.value)
 
 
 @pytest.mark.parametrize("fault", ["error_event_first", "error_data_first", "html_200", "empty_stream_200"])

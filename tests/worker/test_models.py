@@ -46,6 +46,9 @@ def test_the_host_is_asked_once_and_its_list_is_kept_in_kv(
         "qwen3.7-plus",
         "text-embedding-v4",
         "gpt-4o",
+        "text-embedding-3-small",
+        "text-embedding-3-large",
+        "text-embedding-ada-002",
     ]
     extra: Any = listed["qwen3.7-plus"].model_extra
     assert (extra["context_window"], extra["max_output_tokens"]) == (991_808, 65_536)

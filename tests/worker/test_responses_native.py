@@ -15,7 +15,7 @@ from tests.simulator.server import QwenSimulator
 from tests.support.responses_grammar import read_stream
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.direct_worker import DirectWorker
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
 MODEL = "qwen3.7-plus"
 DELTAS = ["Hello", ",", " 你好", " 🙂"]
@@ -26,9 +26,7 @@ TOOLS = [
     for number in range(60)
 ]
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 
 class Gateway:

@@ -14,15 +14,13 @@ from tests.simulator.server import QwenSimulator
 from tests.support.responses_grammar import read_stream
 from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
 MODEL = "qwen3-coder-plus"
 DELTAS = ["Hello", ",", " 你好", " 🙂"]
 KEEP_ALIVE_SECONDS = 0.4
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 
 @pytest.fixture(scope="module")

@@ -17,15 +17,13 @@ from tests.simulator.config import DEFAULT_API_KEY
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY
 from tests.worker.harness.direct_worker import DirectWorker
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
 MODEL = "qwen3-coder-plus"
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 TOOL = {"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 
 @pytest.fixture(scope="module")

@@ -19,16 +19,14 @@ from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.node_client import run_node
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
 MODEL = "qwen3-coder-plus"
 MESSAGES: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Say hello."}]
 KEEP_ALIVE_SECONDS = 0.6
 IDLE_TIMEOUT_SECONDS = 3.0
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker, Module, python_modules
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 from tests.worker.test_streams import (
     ODD_FRAMINGS,
     ask,
@@ -27,9 +27,7 @@ from tests.worker.test_streams import (
 )
 from tools.repository import SOURCE
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 ENTRY = """
 from qwen_worker.platform import streams

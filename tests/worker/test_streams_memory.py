@@ -15,13 +15,11 @@ import pytest
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker, Module, python_modules
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 from tests.worker.test_streams import raw, request_of
 from tools.repository import SOURCE
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs an entry module of the test's own"
-)
+pytestmark = embedded_only("needs an entry module of the test's own")
 
 ENTRY = """
 import gc

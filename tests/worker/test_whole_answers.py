@@ -12,7 +12,7 @@ from tests.simulator.recording import disconnected
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartDirectWorker, oauth_variables
 from tests.worker.harness.direct_worker import DirectWorker
-from tests.worker.harness.runtime import Runtime, selected_runtime
+from tests.worker.harness.runtime import embedded_only
 
 TIMEOUT_SECONDS = 2.0
 COMPLETION = (
@@ -21,9 +21,7 @@ COMPLETION = (
     '"usage":{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}'
 )
 
-pytestmark = pytest.mark.skipif(
-    selected_runtime() is not Runtime.EMBEDDED, reason="needs a Worker that nothing stands before"
-)
+pytestmark = embedded_only()
 
 
 @pytest.fixture(scope="module")

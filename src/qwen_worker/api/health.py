@@ -5,6 +5,7 @@ from typing import Any
 from qwen_worker.accounts.cooldowns import LASTING
 from qwen_worker.accounts.overview import describe_accounts
 from qwen_worker.api.context import Context
+from qwen_worker.api.health_runtime import describe_runtime
 from qwen_worker.api.json_response import json_response
 from qwen_worker.auth import identify
 from qwen_worker.config.account import KV_ACCOUNT
@@ -21,9 +22,9 @@ async def health(context: Context, apis: dict[str, str]) -> None:
     be used, makes the status `degraded`, with the reasons.
 
     With a valid key (or when none is configured) it adds the key's label (for the admin all labels, and
-    whether logins can be made here), whether usage is kept, and what an operator needs about the accounts,
-    never a token or a part of one; `credentials` are those of the only account; `notices` tell which
-    variables are no longer used and what was mended in others.
+    whether logins can be made here), whether usage is kept, where it runs, and what an operator needs about
+    the accounts, never a token or a part of one; `credentials` are those of the only account; `notices` tell
+    which variables are no longer used and what was mended in others.
     """
     now_ms = context.runtime.clock.now_ms()
     reasons = [str(problem) for problem in context.settings.problems]
@@ -46,6 +47,7 @@ async def health(context: Context, apis: dict[str, str]) -> None:
             body["clients"] = [key.label for key in context.settings.client_keys]
             body["logins"] = context.runtime.kv is not None
         body["usage"] = _usage(context)
+        body["runtime"] = await describe_runtime(context.runtime)
         if context.settings.notices:
             body["notices"] = [str(notice) for notice in context.settings.notices]
         body["accounts"] = accounts

@@ -29,7 +29,6 @@ from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
 from qwen_worker.streams.timers import KeepAlive
-from qwen_worker.streams.writing import write_last
 from qwen_worker.upstream.attempts import ATTEMPTS, Exchange, Opened, open_on_account
 from qwen_worker.upstream.call import Call
 from qwen_worker.upstream.first_event import StreamStart
@@ -230,7 +229,7 @@ class Journey:
         await wait.settled()
         if not isinstance(error, ProxyError):
             raise error
-        await write_last(pipe, self._dialect.error_ending(error))
+        await pipe.write(self._dialect.error_ending(error))
         return StreamOutcome(Completion(error), 0)
 
     async def _to_the_end(self, pipe: Pipe, work: Coroutine[Any, Any, StreamOutcome]) -> None:
@@ -247,7 +246,7 @@ class Journey:
             self._log.error("unexpected error", exception=type(error).__name__)
             failure = InternalError("The gateway failed to relay the stream.")
             with suppress(StreamBroken):
-                await write_last(pipe, self._dialect.error_ending(failure))
+                await pipe.write(self._dialect.error_ending(failure))
             self.count(Completion(failure), b"", 0)
         pipe.close()
 

@@ -27,6 +27,12 @@ async def _health(context: Context) -> None:
     await health(context, {endpoint.api: endpoint.path for endpoint in ENDPOINTS if endpoint.api})
 
 
+async def _health_stream(context: Context) -> None:
+    from qwen_worker.api.health_stream import stream
+
+    await stream(context)
+
+
 async def _usage(context: Context) -> None:
     from qwen_worker.api.usage import usage
 
@@ -155,6 +161,7 @@ ENDPOINTS = (
     Endpoint("GET", "/v1/models/{id}", retrieve_model),
     Endpoint("GET", "/v1/usage", _usage),
     Endpoint("GET", "/health", _health, needs_key=False),
+    Endpoint("GET", "/health/stream", _health_stream),
     Endpoint("GET", "/v1", _welcome, needs_key=False),
     Endpoint("GET", "/", _welcome, needs_key=False, is_listed=False),
 )
@@ -219,7 +226,7 @@ def _by_path(endpoints: tuple[Endpoint, ...]) -> tuple[_ByPath, _ByPath]:
 
 _EXACT, _PREFIXES = _by_path(ENDPOINTS)
 _ADMIN_EXACT, _ADMIN_PREFIXES = _by_path(ADMIN_ENDPOINTS)
-_V1_HAS_NO = ("/", "/health", "/v1")
+_V1_HAS_NO = ("/", "/health", "/health/stream", "/v1")
 
 
 def find_route(path: str, has_admin: bool = False) -> Route | None:

@@ -41,7 +41,7 @@ async def usage(context: Context) -> None:
     if context.ledger is not None:
         await UsageWriter(context.ledger, runtime.database, runtime.clock, context.log).write()
     by = [PARTS[name] for name in query.by]
-    # What a row costs is told by its model, whether or not it is asked for.
+    # The price depends on the model, so models are told apart even if the query does not ask for that.
     read_by = [*by, "model"] if settings.prices and "model" not in by else by
     try:
         rows = await UsageStore(runtime.database).sums(

@@ -12,24 +12,25 @@ from qwen_worker.platform.ports import StreamBroken
 class WorkerBodyReader:
     """Qwen's body."""
 
-    __slots__ = ("_reader", "body")
+    __slots__ = ("body", "reader")
 
     def __init__(self, body: Any) -> None:
         """Takes the body of a JavaScript Response; null counts as empty."""
         self.body = None if absent(body) else body
-        self._reader = None if self.body is None else self.body.getReader()
+        self.reader = None if self.body is None else self.body.getReader()
+        """A JavaScript reader."""
 
     async def read(self) -> bytes | None:
-        if self._reader is None:
+        if self.reader is None:
             return None
         try:
-            step = await promises.read(self._reader)
+            step = await promises.read(self.reader)
         except JsException:
             raise StreamBroken from None
         return None if step.done else step.value.to_bytes()
 
     def release(self) -> Any:
         """The body for somebody else to read."""
-        if self._reader is not None:
-            self._reader.releaseLock()
+        if self.reader is not None:
+            self.reader.releaseLock()
         return self.body

@@ -67,7 +67,7 @@ class BodyUnreadable(Exception):
 
 
 TRANSLATE_SECONDS = 0.1
-"""How long `Pipe.translate` collects bytes before it translates them."""
+"""How long `Pipe.translate` collects bytes that come soon after others before it translates them."""
 
 
 class Response(NamedTuple):

@@ -48,6 +48,13 @@ def read(reader: Any) -> Any:
     return NativePromise(Array.of(reader).map(_functions().read)[0])
 
 
+def called(function: Any) -> Any:
+    """`function()`, of a JavaScript function with all that it needs bound to it."""
+    if IS_EMBEDDED:
+        return function()
+    return NativePromise(Array.of(None).map(function)[0])
+
+
 class NativePromise:
     """A promise of a JavaScript object, which one task awaits.
 

@@ -109,7 +109,7 @@ class Pipe(Protocol):
 
     @property
     def readable(self) -> ByteStream:
-        """What the client is given."""
+        """What the client is given; asked for no sooner than something is written, relayed or translated."""
         ...
 
     async def write(self, data: bytes) -> None:
@@ -141,9 +141,9 @@ class Pipe(Protocol):
         the end of the source or of what is wanted of it (`is_over`). The caller then cancels what is left of
         `source`.
 
-        What comes first after `head` goes out at once as well; later bytes are gathered, so that `feed` is
-        called at most every TRANSLATE_SECONDS and nothing is held back for longer. A client that reads
-        slowly stops the reading of `source`.
+        What comes first after `head`, or after a pause of TRANSLATE_SECONDS, goes out at once as well; later
+        bytes are gathered, so that nothing is held back for longer than TRANSLATE_SECONDS. A client that
+        reads slowly stops the reading of `source`.
 
         Raises StreamBroken (when awaited) if the source breaks or is cancelled, or if the client is gone;
         and what `feed` raises: at once for `head`, otherwise when awaited.

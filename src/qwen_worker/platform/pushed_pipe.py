@@ -15,12 +15,13 @@ class PushedPipe:
     runtime, where that costs half of what the standard TransformStream does.
     """
 
-    __slots__ = ("_outlet", "heard", "readable")
+    __slots__ = ("_outlet", "_pusher", "heard", "readable")
 
     def __init__(self) -> None:
         self._outlet = Outlet()
         self.readable = self._outlet.readable
         self.heard = 0
+        self._pusher: Pusher | None = None
 
     async def write(self, data: bytes) -> None:
         self._outlet.send(data)
@@ -42,12 +43,14 @@ class PushedPipe:
     def translate(
         self, source: "BodyReader", head: bytes, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> Coroutine[Any, Any, None]:
-        pusher = Pusher(self, self._outlet, feed, is_over)
+        self._pusher = pusher = Pusher(self, self._outlet, feed, is_over)
         pusher.begin(head)
         return pusher.run(cast(WorkerBodyReader, source))
 
     def look(self) -> None:
-        """What comes is shown anyway."""
+        # What comes is shown anyway.
+        if self._pusher is not None:
+            self._pusher.look_for_client()
 
     def close(self) -> None:
         self._outlet.close()

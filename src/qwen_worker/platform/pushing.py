@@ -1,16 +1,18 @@
 """A stream that passes through Python, without waking Python's event loop for each chunk.
 
 Waiting for a promise in Python costs more than translating a chunk. So the runtime pushes Qwen's chunks into
-a JavaScript array (`pipeTo` a WritableStream made of arrays' own functions), and a timer of the runtime,
-which calls Python directly, takes what has gathered, has it translated, and puts the outcome into a
-JavaScript ReadableStream that the client reads.
+a JavaScript array, and a timer of the runtime, which calls Python directly, takes what has gathered, has it
+translated, and puts the outcome into a JavaScript ReadableStream that the client reads. While nothing comes
+there is no timer: the next chunk ends the runtime's reading, which wakes Python.
 
-A fast source keeps some runtimes from calling timers at all, and the array would grow with whatever it sends.
-So each chunk takes a token, which Python replaces when the client keeps up. Without tokens the source waits.
+What reads is `Array.fromAsync`: it costs half of what `pipeTo` a WritableStream does. It also fills an array
+of its own, one place a chunk, and fails when that has no more places. So it reads as many chunks as it is
+given places, and a client that reads slowly stops the reading.
 """
 
 import asyncio
 from collections.abc import Callable
+from itertools import count
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
@@ -18,6 +20,7 @@ import js
 from js import clearInterval, setInterval, setTimeout
 from pyodide.ffi import JsException, create_proxy, to_js
 
+from qwen_worker.platform import promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import js_object
 from qwen_worker.platform.ports import TRANSLATE_SECONDS, StreamBroken
@@ -26,24 +29,59 @@ if TYPE_CHECKING:
     from qwen_worker.platform.protocols import Pipe
 
 AHEAD_BYTES = 131_072
-"""When so much waits for the client, tokens are not replaced."""
+"""When so much waits for the client, reading stops."""
 
-TOKENS = 1024
+PLACES = 1024
 """How many chunks may gather."""
 
-SOON_MS = 5
-"""When to look again after the source had to wait, in case it waited for Python and not for the client."""
+TICK_MS = int(TRANSLATE_SECONDS * 1000)
 
+SOON_MS = 5
+"""When to look for the first time whether the client has taken something."""
+
+_numbers = count()
 _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
 _timer_proxy: Any = None
 """One proxy for all streams: when a client goes away, no code is left that could free a proxy of its stream.
 """
+_tools: "_Tools | None" = None
+
+
+class _Tools:
+    """JavaScript's functions, looked up once, since each look from Python costs microseconds. Made with the
+    first stream: a deployment's memory snapshot can hold none of them.
+    """
+
+    __slots__ = (
+        "array",
+        "assign",
+        "bind_each_of",
+        "constructor_of",
+        "iteration",
+        "no_places",
+        "push",
+        "without_more",
+    )
+
+    def __init__(self) -> None:
+        array, objects = js.Array, js.Object
+        self.array = array.new
+        self.assign = objects.assign
+        self.without_more = objects.preventExtensions
+        self.push = array.prototype.push
+        self.bind_each_of = array.fromAsync.bind
+        self.iteration = js_object({"next": js.ReadableStreamDefaultReader.prototype.read})
+        """What makes a reader an asynchronous iterator of its chunks: `valueOf` returns the reader itself."""
+        js.Reflect.set(self.iteration, js.Symbol.asyncIterator, objects.prototype.valueOf)
+        self.constructor_of = objects.bind
+        """Called with None and an object: a constructor that returns the object."""
+        self.no_places = self.constructor_of(None, self.without_more(array.new()))
 
 
 class Outlet:
     """A JavaScript stream that Python fills without waiting."""
 
-    __slots__ = ("_controller", "_events", "readable")
+    __slots__ = ("_controller", "_enqueue", "_events", "readable")
 
     def __init__(self) -> None:
         # `start` puts the controller there, `cancel` a reason.
@@ -54,12 +92,13 @@ class Outlet:
             js.ByteLengthQueuingStrategy.new(js_object({"highWaterMark": AHEAD_BYTES})),
         )
         self._controller = self._events[0]
+        self._enqueue = self._controller.enqueue
 
     def send(self, data: bytes) -> None:
         """Puts something on its way to the client. Raises StreamBroken if the client is gone."""
         if data:
             try:
-                self._controller.enqueue(to_js(data))
+                self._enqueue(to_js(data))
             except JsException:
                 raise StreamBroken from None
 
@@ -88,29 +127,44 @@ class Pusher:
         "_chunks",
         "_failure",
         "_feed",
+        "_has_come",
         "_is_over",
-        "_let_on",
+        "_is_quiet",
+        "_limit",
+        "_number",
         "_outlet",
-        "_passed",
-        "_stop",
+        "_places",
+        "_reader",
+        "_room",
+        "_taken",
         "_target",
-        "_tokens",
+        "_ticking",
     )
 
     def __init__(
         self, pipe: "Pipe", outlet: Outlet, feed: Callable[[bytes], bytes], is_over: Callable[[], bool]
     ) -> None:
+        self._number = next(_numbers)
         self._target = pipe
         self._outlet = outlet
         self._feed = feed
         self._is_over = is_over
         self._failure: Exception | None = None
+        self._reader: Any = None
         self._chunks: Any = js.Array.new()
-        self._tokens: Any = js.Array.new()
-        self._let_on: Any = None
-        self._passed = 0
-        """How many chunks have come since tokens were replaced."""
-        self._stop: Callable[[], object] = bool
+        """Each chunk and, behind it, its number."""
+        self._taken = 0
+        """How many chunks and numbers were taken from there."""
+        self._limit = 0
+        """How many must have come when reading failed for want of places."""
+        self._places: Any = None
+        """The array that is filled; None if it is the one that has no places."""
+        self._is_quiet = True
+        """Whether the next chunk is to wake Python."""
+        self._has_come = False
+        """Whether something has come since the last tick, or since something was sent at once."""
+        self._ticking: Any = None
+        self._room: asyncio.Future[None] | None = None
 
     def begin(self, head: bytes) -> None:
         """Sends the translation of the head. Raises what `feed` raises."""
@@ -119,104 +173,122 @@ class Pusher:
 
     async def run(self, source: WorkerBodyReader) -> None:
         """Sends what is left of the source. Raises as `Pipe.translate` does."""
-        if await self._pass_next(source) and not self._is_over():
-            await self._flow(source.release())
-
-    async def _pass_next(self, source: WorkerBodyReader) -> bool:
-        """Reads on until there is something more to send, and sends it; tells whether there may be more."""
-        out = b""
-        while not out:
-            if self._is_over() or (piece := await source.read()) is None:
-                return False
-            self._target.heard += len(piece)
-            out = self._feed(piece)
-            self._outlet.send(out)
-        return True
-
-    async def _flow(self, body: Any) -> None:
-        """Lets the source flow until it ends, or until nothing more of it is wanted."""
-        global _timer_proxy
-        if _timer_proxy is None:
+        global _timer_proxy, _tools
+        self._reader = source.reader
+        if self._reader is None:
+            return
+        if _tools is None:
+            _tools = _Tools()
             _timer_proxy = create_proxy(_on_timer)
-        stopped = asyncio.get_running_loop().create_future()
-
-        def stop(_: object = None) -> None:
-            if not stopped.done():
-                stopped.set_result(None)
-
-        self._stop = stop
-        self._replace_tokens()
-        piping = asyncio.ensure_future(self._pipe(body))
-        piping.add_done_callback(stop)
-        key = id(self)
-        _running[key] = self
-        timer = setInterval(_timer_proxy, int(TRANSLATE_SECONDS * 1000), key)
-        # Does not wait for the pipe alone, which nothing ends while the source is silent.
-        await stopped
-        clearInterval(timer)
-        del _running[key]
+        tools = _tools
+        tools.assign(self._reader, tools.iteration)
+        _running[self._number] = self
+        is_broken = False
+        while not self._has_ended():
+            try:
+                await self._read(tools)
+                break
+            except JsException:
+                if self._taken + len(self._chunks) <= self._limit:
+                    is_broken = True
+                    break
+            if self._take():
+                self._is_quiet = self._has_come = False
+            if self._ticking is None:
+                self._ticking = setInterval(_timer_proxy, TICK_MS, self._number)
+            await self._client_keeps_up()
+        self._stop_ticking()
+        del _running[self._number]
         self._take()
         if self._failure is not None:
             raise self._failure
-        if not self._is_over() and piping.result():
+        if is_broken and not self._is_over():
             raise StreamBroken
-
-    async def _pipe(self, body: Any) -> bool:
-        """Pipes the source to its end. Returns whether it broke."""
-        # `size` is called first, with the chunk alone, which it keeps; `write` takes a token for it.
-        take = js.Reflect.get(js.Array.prototype, "pop")  # an attribute `pop` would be Python's own
-        sink = js.WritableStream.new(
-            js_object({"write": take.bind(self._tokens)}),
-            js_object({"highWaterMark": 1, "size": self._chunks.push.bind(self._chunks)}),
-        )
-        try:
-            await body.pipeTo(sink, js_object({"preventCancel": True}))
-        except JsException:
-            return True
-        return False
-
-    def _replace_tokens(self) -> bool:
-        """Lets the source send more. Returns whether it was waiting for that."""
-        was_waiting = not self._tokens.length
-        if was_waiting:
-            if self._let_on is not None:
-                self._let_on()
-            # The token that is taken last is a promise. Python never gets it: it would make a future of it.
-            last = js.Promise.withResolvers()
-            self._let_on = last.resolve
-            self._tokens.push.apply(self._tokens, js.Object.values(last))
-            self._tokens.length = 1
-        self._tokens.length = TOKENS
-        self._passed = 0
-        return was_waiting
 
     def look(self) -> None:
         """Called by the runtime's timer."""
-        has_come = self._take()
-        if self._failure is not None or self._is_over():
-            self._stop()
-        elif not has_come and self._outlet.is_cancelled:
+        self._take()
+        if self._has_ended():
+            self.stop()
+        elif self._has_come:
+            self._has_come = self._is_quiet = False
+        elif self._room is None:
+            self._stop_ticking()
+            self._wake_with_next_chunk()
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    def look_for_client(self) -> None:
+        """Stops if the client is gone."""
+        if self._outlet.is_cancelled and self._failure is None:
             self._failure = StreamBroken()
-            self._stop()
-        elif self._passed >= TOKENS // 2 and self._outlet.room_bytes > 0 and self._replace_tokens():
-            setTimeout(_timer_proxy, SOON_MS, id(self))
+            self.stop()
+
+    def stop(self) -> None:
+        """Ends the reading of a source that may be silent."""
+        self._stop_ticking()
+        # Not called from Python, which would make a future of the promise.
+        js.queueMicrotask(self._reader.cancel.bind(self._reader))
+
+    def _has_ended(self) -> bool:
+        return self._failure is not None or self._is_over()
+
+    def _read(self, tools: _Tools) -> Any:
+        """A promise, kept when the source has ended, and broken when it breaks or when there is no place for
+        what has come last.
+        """
+        self._limit = self._taken + len(self._chunks)
+        if self._is_quiet:
+            self._places = None
+            to_fill = tools.no_places
+        else:
+            self._places = tools.without_more(tools.array(PLACES).fill())
+            self._limit += 2 * PLACES
+            to_fill = tools.constructor_of(None, self._places)
+        return promises.called(tools.bind_each_of(to_fill, self._reader, tools.push, self._chunks))
+
+    def _wake_with_next_chunk(self) -> None:
+        self._is_quiet = True
+        if self._places is not None and self._taken <= self._limit:
+            self._limit = self._taken
+            self._places.length = 0
+
+    def _stop_ticking(self) -> None:
+        if self._ticking is not None:
+            clearInterval(self._ticking)
+            self._ticking = None
+
+    async def _client_keeps_up(self) -> None:
+        """Waits until the client has taken enough of what was sent."""
+        pause_ms = SOON_MS
+        while self._outlet.room_bytes <= 0 and not self._has_ended():
+            self._room = asyncio.get_running_loop().create_future()
+            setTimeout(_timer_proxy, pause_ms, self._number)
+            pause_ms = min(2 * pause_ms, TICK_MS)
+            await self._room
+            self._room = None
 
     def _take(self) -> bool:
-        """Sends what has gathered; whether there was anything. Keeps an exception for the code that waits."""
-        if not self._chunks.length or self._failure is not None or self._is_over():
+        """Sends what has gathered; whether there was anything to send. Keeps an exception for the code that
+        waits.
+        """
+        came = self._chunks.splice(0).to_py()
+        if not came or self._has_ended():
             return False
-        chunks = self._chunks.splice(0).to_py()
-        self._passed += len(chunks)
-        data = b"".join(chunks)
+        self._has_come = True
+        self._taken += len(came)
+        data = b"".join(came[::2])
         self._target.heard += len(data)
         try:
-            self._outlet.send(self._feed(data))
+            out = self._feed(data)
+            self._outlet.send(out)
         except Exception as failure:
             self._failure = failure
-        return True
+            return False
+        return bool(out)
 
 
-def _on_timer(key: int) -> None:
-    pusher = _running.get(key)
+def _on_timer(number: int) -> None:
+    pusher = _running.get(number)
     if pusher is not None:
         pusher.look()

@@ -59,29 +59,46 @@ class IdentityPipe:
     __slots__ = (
         "_branch",
         "_branch_reader",
+        "_is_given",
         "_looking",
+        "_outlet",
+        "_pusher",
+        "_readable",
         "_seen",
         "_writable",
         "_writer",
         "heard",
-        "readable",
     )
 
     def __init__(self) -> None:
         transform = js.IdentityTransformStream.new()
-        self.readable, self._branch = transform.readable.tee()
+        self._readable, self._branch = transform.readable.tee()
+        self._is_given = False
         self.heard = 0
         self._writable = transform.writable
         self._writer = self._writable.getWriter()
         self._branch_reader: Any = None
         self._looking: asyncio.Task[None] | None = None
         self._seen: Callable[[bytes], None] | None = None
+        self._pusher: Pusher | None = None
+        self._outlet: Outlet | None = None
+        """What the client is given instead, if it has nothing yet when translating begins."""
+
+    @property
+    def readable(self) -> Any:
+        self._is_given = True
+        return self._readable
 
     async def write(self, data: bytes) -> None:
+        if self._outlet is not None:
+            self._outlet.send(data)
+            return
         try:
             await self._writer.write(to_js(data))
         except JsException:
             raise StreamBroken from None
+        # The request may end now. Without a turn of the event loop before, the memory of this write is lost.
+        await asyncio.sleep(0)
 
     def relay(
         self,
@@ -103,27 +120,37 @@ class IdentityPipe:
     ) -> Coroutine[Any, Any, None]:
         from qwen_worker.platform.pushing import Outlet, Pusher
 
-        self._stop_observing()
         outlet = Outlet()
-        pusher = Pusher(self, outlet, feed, is_over)
+        self._pusher = pusher = Pusher(self, outlet, feed, is_over)
         pusher.begin(head)
+        if not self._is_given:
+            self._outlet, self._readable = outlet, outlet.readable
+            return pusher.run(cast(WorkerBodyReader, source))
+        self._stop_observing()
         self._writer.releaseLock()
         sent = outlet.readable.pipeTo(self._writable, js_object({"preventClose": True}))
         return self._push(pusher, cast(WorkerBodyReader, source), outlet, sent)
 
     def look(self) -> None:
-        if self._looking is None or self._looking.done():
+        if self._pusher is not None:
+            self._pusher.look_for_client()
+        elif self._looking is None or self._looking.done():
             # Waits in a task of its own, which nobody cancels: a promise that Python waits for is one future
             # for all on current runtimes, and who gives up waiting for it cancels it for the others.
             self._looking = asyncio.ensure_future(self._look())
 
     def close(self) -> None:
+        if self._outlet is not None:
+            self._outlet.close()
+            return
         # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
         # of the response the request ends, before that future could be given back.
         js.queueMicrotask(self._writer.close.bind(self._writer))
 
     def _stop_observing(self) -> None:
         """Gives up the branch, and the memory that it takes."""
+        if self._branch is None:
+            return
         # Not called from Python, as in `close`: when the client goes away, the promise is never kept.
         js.queueMicrotask(self._branch.cancel.bind(self._branch))
         self._branch = None

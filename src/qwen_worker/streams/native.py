@@ -13,7 +13,6 @@ from qwen_worker.platform.ports import Clock, Pipe, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.outcome import StreamOutcome
 from qwen_worker.streams.timers import IdleWatchdog
-from qwen_worker.streams.writing import write_last
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.connection import Connection
@@ -39,7 +38,7 @@ async def follow_native(
     failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
     closing, completion = dialect.end_of_stream(tail, failure, errors.in_event)
     if closing:
-        await write_last(pipe, closing)
+        await pipe.write(closing)
     return StreamOutcome(completion, tail.size_bytes, tail.kept)
 
 

@@ -83,7 +83,8 @@ class KeepAlive:
             await self._comment
 
     def _get_ready(self) -> None:
-        self._opened = self._open_pipe()
+        if self.pipe is None:
+            self._opened = self._open_pipe()
         self._wait_on()
 
     def _is_due(self) -> None:

@@ -8,7 +8,6 @@ from qwen_worker.platform.ports import BodyReader, Clock, Pipe
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import watched
 from qwen_worker.streams.outcome import StreamOutcome
-from qwen_worker.streams.writing import write_last
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.connection import Connection
@@ -42,7 +41,8 @@ def relay_translated(
         failure = await watched(pipe, relayed, connection, idle_seconds=idle_seconds, clock=clock)
         connection.cancel()  # nothing more of it is wanted
         ending = translator.end(failure)
-        await write_last(pipe, ending)
+        if ending:
+            await pipe.write(ending)
         completion = Completion(translator.error, translator.finish_reason, translator.usage)
         tail.feed(ending)
         return StreamOutcome(completion, tail.size_bytes, tail.kept)

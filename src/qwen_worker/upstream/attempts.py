@@ -275,7 +275,7 @@ async def _whole(answer: InboundResponse, prepared: Prepared, errors: ErrorReade
 
     whole = None
     try:
-        whole = await read_whole_answer(answer, prepared.dialect, errors)
+        whole = await read_whole_answer(answer, prepared, errors)
     finally:
         if whole is None or whole.rest is None:
             answer.end_timeout()

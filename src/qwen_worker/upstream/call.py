@@ -5,9 +5,10 @@ target, however many attempts and accounts there are.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from qwen_worker.config.account import Kind, Way
+from qwen_worker.json_text import parse
 from qwen_worker.stream_tail import KEPT_BYTES
 from qwen_worker.upstream.hosts import HostFamily
 
@@ -55,6 +56,8 @@ class Prepared(NamedTuple):
     """Changes the beginning of a native answer, as far as it has been read."""
     kept_bytes: int = KEPT_BYTES
     """How much of the end of a native stream `dialect` wants to see."""
+    read: Callable[[bytes], Any] = parse
+    """Reads the JSON of a whole answer, as far as `dialect` wants to see it. Raises JsonTextError."""
 
 
 class HostApi(NamedTuple):

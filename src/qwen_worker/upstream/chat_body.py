@@ -82,7 +82,7 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
 def _looked_through(
     messages: list[Any], text: str, position: int, end: int, find_problem: FindProblem | None
 ) -> Messages:
-    """What the rules ask for of `messages`, which are `text[position:end]`."""
+    """Walks through `messages`, which are `text[position:end]`, and notes what the rules need."""
     instructions: list[int] = []
     developers: list[int] = []
     empty_calls: list[int] = []

@@ -105,7 +105,9 @@ def lists_models(kind: Kind, base_url: str) -> bool:
 
 
 async def ask_for_models(credential: Credential, runtime: Runtime, request_id: str) -> list[dict[str, Any]]:
-    """The models as a host lists them, each an object with an `id`. Raises NoList, after PATIENCE_MS."""
+    """The models as a host lists them, each an object with an `id`. Raises NoList, also if the host takes
+    longer than PATIENCE_MS.
+    """
     headers = upstream_headers(credential, request_id=request_id)
     request = OutboundRequest("GET", f"{credential.base_url}/models", headers)
     try:

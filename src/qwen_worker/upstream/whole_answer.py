@@ -6,10 +6,11 @@ that gave it, and the request may go to another one.
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qwen_worker.dialect import Completion, Dialect
+from qwen_worker.dialect import Completion
 from qwen_worker.errors import UpstreamUnavailable
-from qwen_worker.json_text import JsonTextError, parse
+from qwen_worker.json_text import JsonTextError
 from qwen_worker.platform.ports import BodyReader, InboundResponse
+from qwen_worker.upstream.call import Prepared
 
 if TYPE_CHECKING:
     from qwen_worker.upstream.error_reader import ErrorReader
@@ -32,19 +33,21 @@ class WholeAnswer(NamedTuple):
     completion: Completion
 
 
-async def read_whole_answer(answer: InboundResponse, dialect: Dialect, errors: "ErrorReader") -> WholeAnswer:
+async def read_whole_answer(
+    answer: InboundResponse, prepared: Prepared, errors: "ErrorReader"
+) -> WholeAnswer:
     """Reads and checks a 2xx answer. Raises ProxyError, FetchError, FetchTimeout."""
     data, rest = await answer.whole(CHECKED_BYTES)
     if rest is not None:
         return WholeAnswer(data, rest, None, Completion())
     text = data.removeprefix(_BYTE_ORDER_MARK)
     try:
-        value = parse(text)
+        value = prepared.read(text)
     except JsonTextError:
         if text.lstrip()[:1] in (b"{", b"["):
             raise UpstreamUnavailable("Qwen's answer was cut off, or is not JSON.") from None
         value = None
-    completion = dialect.completion_of(value)
+    completion = prepared.dialect.completion_of(value)
     if completion is None:
         raise errors.of_response(answer.status, answer.header, text.decode("utf-8", "replace"))
     return WholeAnswer(data, None, value, completion)

@@ -37,13 +37,13 @@ class Budget:
         return self.read_ms is None or now_ms - self.read_ms >= READ_EVERY_MS
 
     def note_written(self, day: str, tokens: int) -> None:
-        """Tokens of a day are in the database now."""
+        """Notes that tokens of a day, counted here, have been written to the database."""
         if day == self.day:
             self.stored += tokens
             self.unwritten -= tokens
 
     def note_reading(self, day: str, tokens: int | None, now_ms: int) -> None:
-        """The database was asked; `tokens`: it did not answer if None."""
+        """Notes what the database has said of a day; `tokens` is None if it did not answer."""
         self.read_ms = now_ms
         if day == self.day and tokens is not None:
             self.stored = tokens

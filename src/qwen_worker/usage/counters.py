@@ -1,6 +1,7 @@
 """What an isolate has counted and not yet written to the database."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 COLUMNS = (
@@ -104,9 +105,15 @@ def billed_changes(changes: Mapping[str, int]) -> int:
 
 def utc_day(now_ms: int) -> str:
     """The day in UTC, `2026-11-27`."""
+    return _day(now_ms // 86_400_000)
+
+
+@lru_cache(maxsize=8)
+def _day(since_epoch: int) -> str:
+    """Remembered, since every request asks."""
     import time
 
-    return time.strftime("%Y-%m-%d", time.gmtime(now_ms / 1000))
+    return time.strftime("%Y-%m-%d", time.gmtime(since_epoch * 86_400))
 
 
 def utc_hour(now_ms: int) -> int:

@@ -10,7 +10,8 @@ IMAGE_TOKENS = 1_000
 """What an image within a request counts for."""
 
 _SAMPLED_BYTES = 8_192
-_SAMPLED_ANSWER_BYTES = 16_384
+_SAMPLED_ANSWER_BYTES = 8_192
+_ENDS_BYTES = 1_024
 _PARSED_BYTES = 1_024
 _PIECES = 8
 _BASE64 = b";base64,"
@@ -94,23 +95,30 @@ def _calls(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def estimated_output(kept: bytes, size_bytes: int) -> int:
-    """The tokens of an answer of `size_bytes`, a stream or not, of which the end is kept."""
-    sample = kept[-_SAMPLED_ANSWER_BYTES:]
+    """The tokens of an answer of `size_bytes`: of a stream the end is kept, of a whole answer everything, in
+    which the text begins behind its name.
+    """
+    is_whole = kept.startswith(b"{")
+    sample = kept[:_SAMPLED_ANSWER_BYTES] if is_whole else kept[-_SAMPLED_ANSWER_BYTES:]
     if not sample:
         return 0
     return estimate_tokens(_texts_in(sample)) * size_bytes // len(sample)
 
 
 def _texts_in(answer: bytes) -> bytes:
-    """The texts of JSON that is cut anywhere, one after the other."""
-    plain = answer.replace(b'": "', b'":"')
-    if b"\\" in plain:
+    """The texts of JSON that is cut anywhere, one after the other. How JSON is spaced, and what its texts are
+    called, is looked up in its beginning and its end: to search all of it would cost as much as the rest.
+    """
+    ends = answer[:_ENDS_BYTES] + answer[-_ENDS_BYTES:]
+    if b'": "' in ends:
+        answer, ends = answer.replace(b'": "', b'":"'), ends.replace(b'": "', b'":"')
+    if b"\\" in answer:
         # So that a quotation mark is the end of a text.
-        plain = plain.replace(b"\\\\", b"/").replace(b'\\"', b"'").replace(b"\\n", b"\n")
+        answer = answer.replace(b"\\\\", b"/").replace(b'\\"', b"'").replace(b"\\n", b"\n")
     texts = []
     for name in _TEXTS:
-        if name in plain:
-            texts += [piece[: piece.find(b'"')] for piece in plain.split(name)[1:]]
+        if name in ends:
+            texts += [piece[: piece.find(b'"')] for piece in answer.split(name)[1:]]
     return b"".join(texts)
 
 

@@ -5,7 +5,7 @@ from qwen_worker.usage.budget import Budget
 from qwen_worker.usage.counters import Counters, utc_day
 
 MOST_MODELS = 200
-"""So many models are told apart. A host may take any name for a model, and a client may invent many."""
+"""How many models get rows of their own: a host may take any name, and a client may invent many."""
 
 
 class Ledger:
@@ -20,7 +20,7 @@ class Ledger:
         self.minutes: dict[str, tuple[int, int]] = {}
         """By label: a minute since the Unix epoch, and how many requests it has seen."""
         self.models: set[str] = set()
-        """Those that have answered, as far as there is room."""
+        """The models that have answered, the first MOST_MODELS of them."""
         self.job = Lease()
         """Held by the job that writes."""
         self.turn = Lease()
@@ -29,7 +29,7 @@ class Ledger:
         """When the last writing failed; None: it did not."""
 
     def knows_model(self, model: str) -> bool:
-        """Notes a model that has answered; whether it may have rows of its own."""
+        """Notes that a model has answered. Returns whether it may have rows of its own."""
         if len(self.models) < MOST_MODELS:
             self.models.add(model)
         return model in self.models

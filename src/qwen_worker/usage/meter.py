@@ -33,7 +33,7 @@ class Meter:
         "_model",
         "_row",
         "_runtime",
-        "_sample",
+        "_samples",
         "inputs",
         "is_stream",
     )
@@ -47,35 +47,40 @@ class Meter:
         self._began_ms = runtime.clock.now_ms()
         self._model = ""
         self._row: Row | None = None
-        self._sample: RequestSample | None = None
+        self._samples: list[RequestSample] = []
         self._lent = 0
         self.is_stream = False
         self.inputs = 0
         """How many texts are to be embedded."""
 
     def asked(self, model: str, *, is_known: bool, is_stream: bool) -> None:
-        """What the request asks for. A model that is neither configured (`is_known`) nor has ever answered
-        is not told from others.
+        """Notes what the request asks for. Models that are neither configured (`is_known`) nor have ever
+        answered are counted together, as OTHER.
         """
         self._model = model if is_known or model in self._ledger.models else OTHER
         self.is_stream = is_stream
 
     def answered(self, account: str, model: str, body: bytes) -> None:
-        """An account has begun to answer this body; the first one counts if several answer parts of it."""
-        if self._row is not None:
-            return
-        waited_ms = self._runtime.clock.now_ms() - self._began_ms
-        model = model[:_LONGEST_MODEL]
-        row = self._row = self._new_row(account, model if self._ledger.knows_model(model) else OTHER)
-        self._add(row, requests=1, streams=int(self.is_stream), inputs=self.inputs, first_byte_ms=waited_ms)
+        """Notes that an account has begun to answer this body. If several answer parts of a request, the
+        first one counts.
+        """
+        row = self._row
+        if row is None:
+            waited_ms = self._runtime.clock.now_ms() - self._began_ms
+            model = model[:_LONGEST_MODEL]
+            row = self._row = self._new_row(account, model if self._ledger.knows_model(model) else OTHER)
+            streams = int(self.is_stream)
+            self._add(row, requests=1, streams=streams, inputs=self.inputs, first_byte_ms=waited_ms)
         if self.is_stream or self._client.tokens_per_day is not None:
             from qwen_worker.usage.estimates import estimated_input, sample_of
 
-            self._sample = sample_of(body)
+            sample = sample_of(body)
+            self._samples.append(sample)
             if self._client.tokens_per_day is not None:
-                # Or whoever always hangs up would never reach a limit.
-                self._lent = estimated_input(self._sample)
-                self._add(row, estimated_input_tokens=self._lent)
+                # Counted now, since a client that always hangs up would never reach its limit otherwise.
+                lent = estimated_input(sample)
+                self._lent += lent
+                self._add(row, estimated_input_tokens=lent)
 
     def ended(
         self, error: ProxyError | None, usage: dict[str, Any] | None, kept: bytes, size_bytes: int
@@ -100,8 +105,8 @@ class Meter:
 
             if told.input is not None:
                 changes["estimated_input_tokens"] = -self._lent
-            elif self._sample is not None and not self._lent:
-                changes["estimated_input_tokens"] = estimated_input(self._sample)
+            elif not self._lent:
+                changes["estimated_input_tokens"] = sum(map(estimated_input, self._samples))
             if told.output is None:
                 changes["estimated_output_tokens"] = estimated_output(kept, size_bytes)
         self._add(row, **changes)
@@ -142,7 +147,7 @@ class Meter:
 
 
 def _class_of(error: ProxyError) -> str:
-    """Whose fault it is, for a sum of errors of one kind."""
+    """The class that usage counts the error in: by whose fault it is."""
     if error.status == 429:
         return "limit"
     if error.status < 500:

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 10.0
 
 _ROUNDS = 2
 _JOB_MS = int(1000 * (_ROUNDS * (WAIT_SECONDS + 2 * PATIENCE_SECONDS) + 5))
-"""Whoever has not ended by then has died with its request."""
+"""A job that has not ended after so long has died with its request."""
 
 
 def write_soon(ledger: Ledger, runtime: Runtime, log: Log) -> None:

@@ -1,9 +1,10 @@
-// The Vercel AI SDK with its provider for OpenAI-compatible APIs (chat completions), or the one for OpenAI (Responses),
-// used as its users use it.
+// The Vercel AI SDK with its provider for OpenAI-compatible APIs (chat completions), for OpenAI (Responses) or for
+// Anthropic (Messages), used as its users use it.
 //
-// Parameters: {operation, provider?, baseURL, apiKey, model, prompt, values?, maxRetries?, store?, extraBody}. Reports what the operation returns, or
-// {error} with what the SDK's user sees.
+// Parameters: {operation, provider?, baseURL, apiKey, headers?, model, prompt, values?, maxRetries?, store?,
+// extraBody?}. Reports what the operation returns, or {error} with what the SDK's user sees.
 
+import { createAnthropic } from "@ai-sdk/anthropic";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, embedMany, generateObject, generateText, Output, RetryError, stepCountIs, streamObject, streamText, tool } from "ai";
@@ -16,7 +17,7 @@ const person = z.object({ name: z.string(), age: z.number(), languages: z.array(
 function weatherTool(asked) {
   return tool({
     description: "Tells the weather of a city.",
-    inputSchema: z.object({ city: z.string(), unit: z.enum(["celsius", "kelvin"]) }),
+    inputSchema: z.object({ city: z.string(), unit: z.enum(["celsius", "kelvin"]).optional() }),
     execute: async (call) => {
       asked.push(call);
       return `21 degrees in ${call.city}`;
@@ -145,10 +146,12 @@ const providers = {
       fetch: (url, request) =>
         fetch(url, { ...request, body: JSON.stringify({ ...JSON.parse(request.body), ...extraBody }) }),
     }),
+  anthropic: (baseURL, apiKey, _extraBody, headers) => createAnthropic({ baseURL, apiKey, headers }),
 };
 
-await report(async ({ operation, provider = "compatible", baseURL, apiKey, model, prompt, values, maxRetries, store, extraBody }) => {
-  const models = providers[provider](baseURL, apiKey, extraBody);
+await report(async ({ operation, provider = "compatible", baseURL, apiKey, headers, model, ...given }) => {
+  const { prompt, values, maxRetries, store, extraBody } = given;
+  const models = providers[provider](baseURL, apiKey, extraBody, headers);
   const providerOptions = store === undefined ? undefined : { openai: { store } };
   try {
     if (operation === "embedMany") {
@@ -159,6 +162,8 @@ await report(async ({ operation, provider = "compatible", baseURL, apiKey, model
   } catch (error) {
     const cause = RetryError.isInstance(error) ? error.lastError : error;
     const { statusCode, isRetryable, responseBody } = APICallError.isInstance(cause) ? cause : {};
-    return { error: { name: error.name, message: error.message, statusCode, isRetryable, responseBody } };
+    // Anthropic's provider throws the error of a stream as the object that came.
+    const { name = "", message = JSON.stringify(error) } = error;
+    return { error: { name, message, statusCode, isRetryable, responseBody } };
   }
 });

@@ -8,8 +8,10 @@ import pytest
 
 from qwen_worker.api.usage import parse_query
 from qwen_worker.errors import InvalidRequest
+from tests.support.chunks import text
 from tests.support.clock import START_MS, virtual
 from tests.support.database import SqliteDatabase
+from tests.support.streams import StreamResponse
 from tests.support.usage_gateway import UsageGateway, parsed
 
 KEYS: dict[str, Any] = {"CLIENT_KEYS": "alice=key-1,bob=key-2", "ADMIN_KEY": "admin-key"}
@@ -129,6 +131,24 @@ async def test_the_cron_trigger_merges_old_rows() -> None:
     gateway.clock.advance(19 * 3600)
     await gateway.gateway.scheduled(gateway.runtime)
     assert gateway.database.total("requests", "hour = -1 AND day = '2025-11-01'") == 4
+
+
+@virtual
+async def test_the_cron_trigger_writes_what_a_client_that_went_away_has_left() -> None:
+    """While a stream lasts nothing is written, and its end never comes."""
+    gateway = UsageGateway(lambda _: StreamResponse(text("a"), 100.0), database=SqliteDatabase(), **KEYS)
+    assert gateway.database is not None
+    await gateway.chat("key-1", stream=True)
+    assert gateway.gateway.ledger is not None
+    assert gateway.gateway.ledger.counters.rows
+
+    gateway.database.failures = 1
+    await gateway.gateway.scheduled(gateway.runtime)
+    assert gateway.logs.events("usage was not written")
+    await gateway.gateway.scheduled(gateway.runtime)
+
+    assert gateway.database.total("requests") == 1
+    assert not gateway.gateway.ledger.counters.rows
 
 
 @pytest.mark.parametrize(

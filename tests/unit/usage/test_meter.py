@@ -66,6 +66,16 @@ async def test_a_stream_that_tells_its_usage() -> None:
 
 
 @virtual
+async def test_of_several_prompts_each_is_estimated() -> None:
+    one = await counted(sse(CHUNK, FINISH, DONE), "/v1/completions", prompt="word " * 90, stream=True)
+    three = await counted(sse(CHUNK, FINISH, DONE), "/v1/completions", prompt=["word " * 90] * 3, stream=True)
+
+    assert three["requests"] == three["streams"] == three["completed"] == 1
+    for name in ("estimated_input_tokens", "estimated_output_tokens"):
+        assert three[name] == pytest.approx(3 * one[name], rel=0.2), name
+
+
+@virtual
 async def test_a_stream_that_tells_nothing_is_estimated_in_columns_of_its_own() -> None:
     row = await counted(sse(CHUNK * 20, FINISH, DONE), stream=True)
     assert row.pop("estimated_output_tokens") == pytest.approx(100, rel=0.15)

@@ -5,7 +5,7 @@ What the simulated Qwen answers is planned by the request's x-request-id, which 
 
 import json
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -82,7 +82,9 @@ def account(way: str, simulator: QwenSimulator) -> dict[str, str]:
 
 
 @contextmanager
-def gateways(simulator: QwenSimulator) -> Iterator[Callable[[str], Gateway]]:
+def gateways(
+    simulator: QwenSimulator, start_worker: Callable[[Mapping[str, str]], Worker] = start_quick_worker
+) -> Iterator[Callable[[str], Gateway]]:
     """Gives the gateway of a way, which is started when it is first asked for."""
     running: dict[str, Gateway] = {}
     with ExitStack() as cleanup:
@@ -90,7 +92,7 @@ def gateways(simulator: QwenSimulator) -> Iterator[Callable[[str], Gateway]]:
         def start(way: str) -> Gateway:
             if way not in running:
                 variables = {**VARIABLES, "QWEN_OAUTH_BASE_URL": simulator.url, **account(way, simulator)}
-                worker = start_quick_worker(variables)
+                worker = start_worker(variables)
                 cleanup.callback(worker.stop)
                 running[way] = Gateway(way, simulator, worker)
                 cleanup.callback(running[way].client.close)

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Protocol
 
+import pytest
+
 from tests.worker.harness.direct_worker import DirectWorker
 from tests.worker.harness.logs import LogBook
-from tests.worker.harness.served_worker import ProductionWorker, WranglerWorker
+from tests.worker.harness.served_worker import MakeDev, ProductionWorker, WranglerWorker
 
 ENVIRONMENT_VARIABLE = "QWEN_WORKER_RUNTIME"
 
@@ -44,11 +46,23 @@ def selected_runtime() -> Runtime:
     return Runtime(os.environ.get(ENVIRONMENT_VARIABLE, Runtime.EMBEDDED.value))
 
 
+def embedded_only(reason: str = "needs a Worker that nothing stands before") -> pytest.MarkDecorator:
+    """A mark for tests that the production runtime cannot run."""
+    return pytest.mark.skipif(selected_runtime() is not Runtime.EMBEDDED, reason=reason)
+
+
 def start_served_worker(variables: Mapping[str, str]) -> Worker:
     """Starts a Worker as a developer or production would."""
     if selected_runtime() is Runtime.PRODUCTION:
         return ProductionWorker(variables)
     return WranglerWorker(variables)
+
+
+def start_make_dev(variables: Mapping[str, str]) -> Worker:
+    """Starts `make dev`, which is for the embedded runtime; on production's, what comes next to it."""
+    if selected_runtime() is Runtime.PRODUCTION:
+        return ProductionWorker(variables)
+    return MakeDev(variables)
 
 
 def start_quick_worker(variables: Mapping[str, str]) -> Worker:

@@ -4,6 +4,7 @@ import os
 import queue
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any
 
 from tests.worker.harness.logs import LogBook
 from tools.embedded_wrangler import dev_command, dev_environment
-from tools.network import NotReady, wait_for_answer
+from tools.network import NotReady, free_port, wait_for_answer
 from tools.processes import ProcessGroup
 from tools.pywrangler import pywrangler_command
-from tools.repository import ROOT, SOURCE
+from tools.repository import LOCAL, ROOT, SOURCE
 from tools.worker_config import write_local_config
 
 _HOST = "127.0.0.1"
@@ -22,6 +23,10 @@ _READY = re.compile(r"Ready on (http://\S+)")
 # What workerd answers for a Worker that raised an error.
 _CRASHED = 500
 _QUOTES = "'`\""
+
+MAKE_DEV = "import sys, pathlib, tools.dev_server as d; d.DEV_VARS = pathlib.Path(sys.argv[1]); d.main()"
+"""`make dev` with another file in place of the checkout's `.dev.vars`, which must not decide what is tested.
+"""
 
 
 class ServedWorker:
@@ -118,6 +123,37 @@ class WranglerWorker(ServedWorker):
         """Ends the Worker and every process it started, and removes what it left behind."""
         super().stop()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+
+class MakeDev(ServedWorker):
+    """`make dev` itself, with these variables as its `.dev.vars`; KV and database start empty.
+
+    Unlike a WranglerWorker it starts workerd again when that dies.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="qwen-worker-"))
+        self._port = free_port()
+        dev_vars = self._directory / ".dev.vars"
+        dev_vars.write_text(dotenv(variables))
+        dev_vars.chmod(0o600)
+        super().__init__(
+            [sys.executable, "-c", MAKE_DEV, str(dev_vars)],
+            cwd=ROOT,
+            environment={
+                **os.environ,
+                "PORT": str(self._port),
+                "HOST": "",
+                "STATE": str(self._directory / "state"),
+            },
+            timeout_seconds=60.0,
+        )
+
+    def stop(self) -> None:
+        """Ends it as SIGTERM does, and removes what it left behind."""
+        self._group.stop(grace_seconds=15.0)
+        for directory in (self._directory, LOCAL / "dev" / str(self._port)):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 class ProductionWorker(ServedWorker):

@@ -1,16 +1,17 @@
-// A chat completion through the OpenAI SDK.
+// A chat completion, or with `legacy` a completion of a prompt, through the OpenAI SDK.
 //
-// Parameters: {baseURL, apiKey, request}. Reports {chunks} for a streaming request, {completion} otherwise, or {error}
-// with what the SDK's user sees.
+// Parameters: {baseURL, apiKey, request, legacy?}. Reports {chunks} for a streaming request, {completion}
+// otherwise, or {error} with what the SDK's user sees.
 
 import OpenAI from "openai";
 
 import { report } from "./report.mjs";
 
-await report(async ({ baseURL, apiKey, request }) => {
+await report(async ({ baseURL, apiKey, request, legacy = false }) => {
   const client = new OpenAI({ baseURL, apiKey, maxRetries: 0 });
   try {
-    const answer = await client.chat.completions.create(request);
+    const { completions } = legacy ? client : client.chat;
+    const answer = await completions.create(request);
     if (!request.stream) {
       return { completion: answer };
     }

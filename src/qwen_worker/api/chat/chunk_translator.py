@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from qwen_worker.delta_pattern import DeltaPattern
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamFailed
 from qwen_worker.json_text import parse_object
@@ -14,6 +15,7 @@ class ChunkTranslator:
     def __init__(self, event_error: EventError) -> None:
         self._event_error = event_error
         self._parser = EventParser()
+        self._usual = DeltaPattern()
         self.is_over = False
         """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
         self.error: ProxyError | None = None
@@ -27,9 +29,18 @@ class ChunkTranslator:
         """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
         it was not sent to its end.
         """
+        is_whole = self._parser.is_between_events and not self.is_over
+        text = self._usual.text_of_events(data) if is_whole else None
+        if text is not None:
+            self._take_text(text)
+            return
         for event in self._parser.feed(data):
             if self.is_over:
                 return
+            text = None if event.name or event.comment else self._usual.text_of(event.data)
+            if text is not None:
+                self._take_text(text)
+                continue
             if event.data.startswith("[DONE]"):
                 self.is_over = True
                 return
@@ -45,6 +56,11 @@ class ChunkTranslator:
             if isinstance(chunk.get("usage"), dict):
                 self.usage = chunk["usage"]
             self._take(chunk)
+            self._usual.learn(event.data, chunk)
+
+    def _take_text(self, text: str) -> None:
+        """Takes in chunks with nothing but more text in them."""
+        self._take({"choices": [{"index": 0, "delta": {self._usual.field: text}}]})
 
     def _fail(self, error: ProxyError) -> None:
         self.error = error

@@ -27,7 +27,7 @@ class StreamRepairer:
         self._parser = EventParser()
         self._repairs = ChunkRepairs()
         self._sound = DeltaPattern()
-        """Of chunks that need no repair."""
+        """What a chunk that needs no repair looks like."""
         self._finish_reasons: dict[int, str | None] = {}
         self.usage: dict[str, Any] | None = None
         self.error: ProxyError | None = None
@@ -102,7 +102,7 @@ class StreamRepairer:
         chunks.append(data)
 
     def _is_sound(self, event: Event) -> bool:
-        """Whether an event is as one that was looked at and needed no repair."""
+        """Whether an event differs from a chunk that needed no repair in its text alone."""
         return not (event.name or event.comment) and self._sound.text_of(event.data) is not None
 
     def _note_finish(self, choice: dict[str, Any]) -> None:

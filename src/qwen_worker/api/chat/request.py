@@ -23,6 +23,7 @@ from qwen_worker.validation import (
     missing,
     model_name,
     number,
+    unfit,
     wrong_type,
 )
 
@@ -146,10 +147,8 @@ def _message_problem(index: int, message: Any) -> InvalidRequest | None:
     if not isinstance(message, dict):
         return wrong_type(where, "an object", message)
     role = message.get("role")
-    if role is None:
-        return missing(f"{where}.role")
     if not isinstance(role, str):
-        return wrong_type(f"{where}.role", "a string", role)
+        return unfit(f"{where}.role", "a string", role)
     if role not in ROLES:
         return InvalidRequest(
             f"Invalid value for '{where}.role'. Supported values are: "
@@ -185,11 +184,9 @@ def _part_problem(where: str, part: Any) -> InvalidRequest | None:
     if not isinstance(part, dict):
         return wrong_type(where, "an object", part)
     kind = part.get("type")
-    if kind is None:
-        return missing(f"{where}.type")
     if not isinstance(kind, str):
-        return wrong_type(f"{where}.type", "a string", kind)
-    if kind == "text" and not isinstance(part.get("text"), str):
-        text = part.get("text")
-        return missing(f"{where}.text") if text is None else wrong_type(f"{where}.text", "a string", text)
+        return unfit(f"{where}.type", "a string", kind)
+    text = part.get("text")
+    if kind == "text" and not isinstance(text, str):
+        return unfit(f"{where}.text", "a string", text)
     return None

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from qwen_worker.api.chat.chunk_translator import ChunkTranslator
 from qwen_worker.api.chat.events import DONE, error_event
 from qwen_worker.api.completions.text import ChoiceText
+from qwen_worker.api.gather import summed_usage
 from qwen_worker.dialect import EventError
 from qwen_worker.errors import ProxyError, StreamTruncated
 
@@ -23,21 +24,44 @@ class AnswerFacts(NamedTuple):
     """Whether a stream ends with a chunk of usage."""
     choices: int = 1
     """How many answers there will be."""
+    first_index: int = 0
+    """What the first of them is numbered with."""
 
     def text(self) -> ChoiceText:
         """A text in the making."""
         return ChoiceText(self.stops, may_be_fenced=self.may_be_fenced)
 
 
-def completion_from(answer: dict[str, Any], facts: AnswerFacts, *, first_index: int = 0) -> dict[str, Any]:
-    """A whole answer in the legacy shape, which a host's may have already; choices are numbered from
-    `first_index`.
-    """
+class Series:
+    """The answers, to one prompt each, that one stream tells one after the other."""
+
+    __slots__ = ("_answers", "_usages", "envelope")
+
+    def __init__(self, answers: int = 1) -> None:
+        self.envelope: dict[str, Any] = {}
+        """The first chunk of a host, whose id and model stand for all."""
+        self._answers = answers
+        self._usages: list[dict[str, Any] | None] = []
+
+    def end_of_answer(self, usage: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Notes that an answer has ended. Returns the usage of all that have; None unless all told theirs."""
+        self._usages.append(usage)
+        return None if None in self._usages else summed_usage(self._usages)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last answer has ended."""
+        return len(self._usages) == self._answers
+
+
+def completion_from(answer: dict[str, Any], facts: AnswerFacts) -> dict[str, Any]:
+    """A whole answer in the legacy shape, which a host's may have already."""
     choices = [choice for choice in answer["choices"] if isinstance(choice, dict)]
     completion = {
         **_envelope(answer),
         "choices": [
-            _choice(first_index + place, *_text_of(choice, facts)) for place, choice in enumerate(choices)
+            _choice(facts.first_index + place, *_text_of(choice, facts))
+            for place, choice in enumerate(choices)
         ],
     }
     if isinstance(answer.get("usage"), dict):
@@ -45,22 +69,24 @@ def completion_from(answer: dict[str, Any], facts: AnswerFacts, *, first_index: 
     return completion
 
 
-def chunk(envelope: dict[str, Any], choices: list[Any], **more: Any) -> str:
+def _chunk(envelope: dict[str, Any], choices: list[Any], **more: Any) -> str:
     """An event of a stream."""
     data = {**_envelope(envelope), "choices": choices, **more}
     return f"data: {json.dumps(data, separators=(',', ':'))}\n\n"
 
 
 class CompletionStream(ChunkTranslator):
-    """A chat host's bytes in, the client's out. Implements `dialect.Translator`.
+    """A host's bytes in, of chat completions or legacy ones, the client's out. Implements
+    `dialect.Translator`.
 
-    What comes at once becomes one chunk for each choice.
+    What comes at once becomes one chunk for each choice. The last one of a `series` ends the stream, and has
+    the usage of all.
     """
 
-    def __init__(self, facts: AnswerFacts, *, event_error: EventError) -> None:
+    def __init__(self, facts: AnswerFacts, *, event_error: EventError, series: Series | None = None) -> None:
         super().__init__(event_error)
         self._facts = facts
-        self._envelope: dict[str, Any] = {}
+        self._series = series or Series()
         self._texts: dict[int, ChoiceText] = {}
         self._reasons: dict[int, str | None] = {}
         self._news: dict[int, str] = {}
@@ -84,10 +110,13 @@ class CompletionStream(ChunkTranslator):
         is_finished = bool(self._reasons) and all(self._reasons.values())
         if self.error is None and not is_finished:
             self.error = failure or StreamTruncated("Qwen's stream ended before the completion was finished.")
+        self.usage = self._series.end_of_answer(self.usage)
         if self.error is not None:
             return out + error_event(self.error) + DONE
+        if not self._series.is_over:
+            return out
         if self._facts.include_usage and self.usage is not None:
-            out += chunk(self._envelope, [], usage=self.usage).encode()
+            out += _chunk(self._series.envelope, [], usage=self.usage).encode()
         return out + DONE
 
     def whole(self, answer: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +124,7 @@ class CompletionStream(ChunkTranslator):
         return completion_from(answer, self._facts)
 
     def _take(self, chunk: dict[str, Any]) -> None:
-        self._envelope = self._envelope or chunk
+        self._series.envelope = self._series.envelope or chunk
         choices = chunk.get("choices")
         for choice in choices if isinstance(choices, list) else ():
             if isinstance(choice, dict):
@@ -112,7 +141,7 @@ class CompletionStream(ChunkTranslator):
         if self._reasons[index]:
             return
         text, delta, reason = self._texts[index], choice.get("delta"), choice.get("finish_reason")
-        content = delta.get("content") if isinstance(delta, dict) else None
+        content = delta.get("content") if isinstance(delta, dict) else choice.get("text")
         said = text.feed(content) if isinstance(content, str) else ""
         if reason or text.is_over:
             said += text.release()
@@ -130,7 +159,9 @@ class CompletionStream(ChunkTranslator):
     def _chunks(self) -> bytes:
         news, self._news = self._news, {}
         return "".join(
-            chunk(self._envelope, [_choice(index, said, self._reasons[index])])
+            _chunk(
+                self._series.envelope, [_choice(self._facts.first_index + index, said, self._reasons[index])]
+            )
             for index, said in news.items()
         ).encode()
 

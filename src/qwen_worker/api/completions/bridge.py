@@ -20,12 +20,14 @@ _FILL = (
 _NOT_CHAT = ("prompt", "suffix", "echo", "best_of", "logprobs")
 
 
-def chat_body(request: CompletionsRequest, gap: Gap, target: Target, *, stream: bool) -> dict[str, Any]:
+def chat_body(request: CompletionsRequest, gap: Gap, target: Target) -> dict[str, Any]:
     """The body of the chat completion that answers one prompt."""
     chat = {name: value for name, value in request.fields.items() if name not in _NOT_CHAT}
-    if not stream:
-        for name in ("stream", "stream_options"):
-            chat.pop(name, None)
+    for name in ("stream", "stream_options"):
+        chat.pop(name, None)
+    if request.stream:
+        # Its usage is counted, whether or not the client wants to know it.
+        chat |= {"stream": True, "stream_options": {"include_usage": True}}
     if gap.after:
         # A stop word that the opening of a code fence meets would end the answer there; it is ours to watch.
         chat["stop"] = [word for word in request.stops if not word.startswith(("`", "\n"))]

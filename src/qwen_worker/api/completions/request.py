@@ -6,7 +6,17 @@ from qwen_worker.api.chat.request import named_model, scan_request
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_scan import decoded
 from qwen_worker.upstream.chat_body import ChatBody
-from qwen_worker.validation import Check, boolean, integer, json_object, missing, number, wrong_type
+from qwen_worker.validation import (
+    Check,
+    boolean,
+    integer,
+    json_object,
+    missing,
+    number,
+    string,
+    texts,
+    wrong_type,
+)
 
 MOST_PROMPTS = 20
 """Each is a request of its own to a host."""
@@ -65,11 +75,6 @@ def parse_completions_request(raw: bytes) -> CompletionsRequest:
     )
 
 
-def _text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise wrong_type(name, "a string", value)
-
-
 def _no_logprobs(name: str, value: Any) -> None:
     if value is not False:
         raise InvalidRequest(f"'{name}' is not supported: Qwen tells none here. Leave it out.", param=name)
@@ -82,7 +87,8 @@ def _no_choice(name: str, value: Any) -> None:
 
 
 _CHECKS: dict[str, Check] = {
-    "suffix": _text,
+    "prompt": texts(MOST_PROMPTS),
+    "suffix": string,
     "logprobs": _no_logprobs,
     "best_of": _no_choice,
     "echo": boolean,
@@ -100,29 +106,7 @@ _CHECKS: dict[str, Check] = {
 def _prompts(value: Any) -> tuple[str, ...]:
     if value is None:
         raise missing("prompt")
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list):
-        raise wrong_type("prompt", "a string or an array of strings", value)
-    if not value:
-        raise InvalidRequest(
-            "Invalid 'prompt': empty array. Expected at least one text.", param="prompt", code="empty_array"
-        )
-    if isinstance(value[0], int | list):
-        raise InvalidRequest(
-            "Invalid 'prompt': it holds tokens, and Qwen takes texts only. Have your client send texts.",
-            param="prompt",
-            code="invalid_type",
-        )
-    if len(value) > MOST_PROMPTS:
-        raise InvalidRequest(
-            f"Invalid 'prompt': {len(value):,} prompts. Expected at most {MOST_PROMPTS}.",
-            param="prompt",
-            code="array_above_max_length",
-        )
-    for index, prompt in enumerate(value):
-        _text(f"prompt[{index}]", prompt)
-    return tuple(value)
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _stops(value: Any) -> tuple[str, ...]:
@@ -130,5 +114,5 @@ def _stops(value: Any) -> tuple[str, ...]:
     if not isinstance(words, list | tuple):
         raise wrong_type("stop", "a string or an array of strings", value)
     for index, word in enumerate(words):
-        _text(f"stop[{index}]", word)
+        string(f"stop[{index}]", word)
     return tuple(word for word in words if word)

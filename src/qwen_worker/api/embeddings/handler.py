@@ -12,11 +12,13 @@ from qwen_worker.api.embeddings.answer import (
     head_of,
     part_of,
     usage_of,
+    without_vectors,
 )
 from qwen_worker.api.embeddings.request import EmbeddingsRequest, parse_embeddings_request
 from qwen_worker.api.gather import AT_ONCE, Gathering
 from qwen_worker.api.proxy import proxy
 from qwen_worker.dialect import Completion
+from qwen_worker.json_text import parse
 from qwen_worker.platform.ports import Response, StreamBroken
 from qwen_worker.upstream.call import Call, HostApi, Prepared, Target
 from qwen_worker.upstream.hosts import has_embeddings
@@ -55,7 +57,12 @@ def _call(request: EmbeddingsRequest, batch: range) -> Call:
 
 
 def _prepare(request: EmbeddingsRequest, batch: range, target: Target) -> Prepared:
-    return Prepared(f"{target.base_url}{PATH}", request.body_for(batch, target.model), DIALECT)
+    return Prepared(
+        f"{target.base_url}{PATH}",
+        request.body_for(batch, target.model),
+        DIALECT,
+        read=parse if request.is_base64 else without_vectors,
+    )
 
 
 async def _respond(parts: list[Part], headers: dict[str, str], context: Context) -> int:

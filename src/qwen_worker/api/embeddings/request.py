@@ -10,7 +10,7 @@ from qwen_worker.models import DEFAULT_EMBEDDING_MODEL
 from qwen_worker.upstream.chat_body import ChatBody
 from qwen_worker.upstream.rules.common import name_the_model
 from qwen_worker.upstream.rules.draft import Draft
-from qwen_worker.validation import Check, integer, missing, wrong_type
+from qwen_worker.validation import Check, integer, missing, texts
 
 HOST_INPUTS = 10
 """How many texts DashScope takes in a request: "batch size is invalid, it should not be larger than 10"."""
@@ -74,10 +74,9 @@ def parse_embeddings_request(raw: bytes) -> EmbeddingsRequest:
         raise missing("input")
     value = member.value
     is_base64 = body.value("encoding_format") == "base64"
-    if not isinstance(value, list):
-        _check_text("input", value)
+    _check_input("input", value)
+    if isinstance(value, str):
         return EmbeddingsRequest(body, model, None, 1, is_base64)
-    _check_texts(value)
     items = Items(body.text, member.value_start, member.end, value)
     return EmbeddingsRequest(body, model, items, len(value), is_base64)
 
@@ -90,30 +89,19 @@ def _encoding_format(name: str, value: Any) -> None:
 _CHECKS: dict[str, Check] = {"encoding_format": _encoding_format, "dimensions": integer(1)}
 
 
-def _check_texts(texts: list[Any]) -> None:
-    if not texts:
-        raise InvalidRequest(
-            "Invalid 'input': empty array. Expected at least one text.", param="input", code="empty_array"
-        )
-    if isinstance(texts[0], int | list):
-        raise InvalidRequest(
-            "Invalid 'input': it holds tokens, and Qwen takes texts only. Have your client send texts: in "
-            "LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False.",
-            param="input",
-            code="invalid_type",
-        )
-    if len(texts) > MOST_INPUTS:
-        raise InvalidRequest(
-            f"Invalid 'input': {len(texts):,} texts. Expected at most {MOST_INPUTS:,}.",
-            param="input",
-            code="array_above_max_length",
-        )
-    for index, text in enumerate(texts):
-        _check_text(f"input[{index}]", text)
+_check_texts = texts(
+    MOST_INPUTS,
+    "Have your client send texts: in LangChain's OpenAIEmbeddings, set check_embedding_ctx_length=False.",
+)
 
 
-def _check_text(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise wrong_type(name, "a string" if "[" in name else "a string or an array of strings", value)
+def _check_input(name: str, value: Any) -> None:
+    _check_texts(name, value)
     if not value:
-        raise InvalidRequest(f"Invalid '{name}': empty string. Expected a text.", param=name)
+        raise _empty(name)
+    if isinstance(value, list) and not all(value):
+        raise _empty(f"{name}[{value.index('')}]")
+
+
+def _empty(name: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid '{name}': empty string. Expected a text.", param=name)

@@ -21,7 +21,7 @@ from qwen_worker.errors import ProxyError, StreamFailed, StreamTruncated
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 _BYTES_PER_TOKEN = 4
-"""Of UTF-8, roughly, in English, code and Chinese alike: for hosts that do not tell what they used."""
+"""Bytes of UTF-8 a token, roughly, in English, code and Chinese alike: for hosts that tell no usage."""
 
 
 class AnswerFacts(NamedTuple):

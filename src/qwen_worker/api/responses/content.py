@@ -7,9 +7,8 @@ from binascii import Error as BadBase64
 from binascii import a2b_base64
 from typing import Any
 
-from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
-from qwen_worker.validation import missing
+from qwen_worker.validation import missing, text_in, unfit
 
 _TEXTS = {
     "input_text": "text",

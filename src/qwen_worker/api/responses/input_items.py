@@ -4,14 +4,13 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.api.responses.content import parts_of
 from qwen_worker.api.responses.conversation import Conversation
 from qwen_worker.api.responses.item_ids import Carried, kind_of, read_id
 from qwen_worker.api.responses.tools import Tools
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.json_text import parse_object
-from qwen_worker.validation import missing
+from qwen_worker.validation import missing, text_in, unfit
 
 MOST_CARRIED_TEXT = 4_000_000
 """How many characters the ids in one request may unpack to: a small id may hold a long text."""

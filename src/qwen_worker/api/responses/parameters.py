@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
 from qwen_worker.validation import (
     Check,
@@ -12,6 +11,9 @@ from qwen_worker.validation import (
     json_objects,
     model_name,
     number,
+    string,
+    text_in,
+    unfit,
     wrong_type,
 )
 
@@ -104,12 +106,6 @@ def echo(body: dict[str, Any]) -> dict[str, Any]:
         },
         "tools": [tool for tool in body.get("tools") or [] if isinstance(tool, dict)],
     }
-
-
-def string(name: str, value: Any) -> None:
-    """A Check."""
-    if not isinstance(value, str):
-        raise wrong_type(name, "a string", value)
 
 
 def array(name: str, value: Any) -> None:

@@ -17,8 +17,8 @@ import re
 from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
-from qwen_worker.api.responses.checks import text_in, unfit
 from qwen_worker.errors import InvalidRequest
+from qwen_worker.validation import text_in, unfit
 
 LONGEST_NAME = 64
 

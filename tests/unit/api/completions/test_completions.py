@@ -5,86 +5,13 @@ from typing import Any
 
 import pytest
 
-from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.app import Gateway
-from qwen_worker.config.settings import Settings
-from qwen_worker.credentials.state import CredentialState
-from qwen_worker.platform.ports import OutboundRequest
-from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, events, text
-from tests.support.clock import START_MS, VirtualClock, virtual
-from tests.support.ports import LogRecorder, ScriptedFetcher, ScriptedRequest, ScriptedResponse, make_runtime
-from tests.support.responses import gateway_response
-from tests.support.streams import MemoryPipe, StreamResponse
+from tests.support.chunks import DONE, FINISH, USAGE, USAGE_CHUNK, chunk, event, text
+from tests.support.clock import virtual
+from tests.support.ports import ScriptedResponse
+from tests.support.streams import StreamResponse
+from tests.unit.api.completions.world import BEIJING, KEY, NATIVE, REFUSAL, TURBO, World, completion, joined
 
-KEY = {"QWEN_API_KEY": "key-a"}
-BEIJING = {**KEY, "QWEN_BASE_URL": "https://dashscope.aliyuncs.com/compatible-mode/v1"}
-TURBO = "qwen-coder-turbo"
 FIM = "<|fim_prefix|>def f():\n    <|fim_suffix|>\n\nf()<|fim_middle|>"
-
-
-def completion(*contents: str, reason: str = "stop") -> ScriptedResponse:
-    """A whole chat completion with these choices."""
-    choices = [
-        {"index": index, "message": {"role": "assistant", "content": content}, "finish_reason": reason}
-        for index, content in enumerate(contents)
-    ]
-    envelope = {"id": "chatcmpl-1", "object": "chat.completion", "created": 7, "model": "m"}
-    return ScriptedResponse(200, {**envelope, "choices": choices, "usage": USAGE})
-
-
-class World:
-    """A gateway and a host with one answer, or one for each request."""
-
-    def __init__(self, answer: Any, variables: dict[str, str] | None = None) -> None:
-        self._answer = answer
-        self.fetcher = ScriptedFetcher(self._next)
-        self.logs = LogRecorder()
-        settings = Settings.from_env(variables or KEY)
-        pool = AccountPool(settings, CredentialState())
-        self.gateway = Gateway(settings, pool, self.logs, started_ms=START_MS)
-
-    def _next(self, request: OutboundRequest) -> Any:
-        return self._answer(json.loads(request.body or b"")) if callable(self._answer) else self._answer
-
-    async def create(self, body: Any) -> tuple[int, bytes]:
-        response = await gateway_response(
-            self.gateway,
-            ScriptedRequest("POST", "/v1/completions", body=body),
-            make_runtime(clock=VirtualClock(), fetcher=self.fetcher),
-        )
-        content = response.body
-        if isinstance(content, MemoryPipe):
-            return response.status, await content.content()
-        assert isinstance(content, bytes | str)
-        return response.status, content if isinstance(content, bytes) else content.encode()
-
-    async def answer(self, **fields: Any) -> Any:
-        status, body = await self.create(fields)
-        assert status == 200, body
-        return json.loads(body)
-
-    async def stream(self, **fields: Any) -> list[Any]:
-        status, body = await self.create({**fields, "stream": True})
-        assert status == 200, body
-        return events(body)
-
-    @property
-    def sent(self) -> list[dict[str, Any]]:
-        return [json.loads(request.body or b"") for request in self.fetcher.requests]
-
-    @property
-    def url(self) -> str:
-        return self.fetcher.requests[0].url
-
-
-def joined(found: list[Any], index: int = 0) -> str:
-    return "".join(
-        choice["text"]
-        for data in found
-        if data != "[DONE]"
-        for choice in data["choices"]
-        if choice["index"] == index
-    )
 
 
 # --- through chat
@@ -178,6 +105,8 @@ async def test_usage_that_nobody_asked_for_is_no_chunk() -> None:
     world = World(StreamResponse(text("a") + FINISH + USAGE_CHUNK + DONE))
 
     assert all(data["choices"] for data in (await world.stream(prompt="x"))[:-1])
+    assert world.sent[0]["stream_options"] == {"include_usage": True}
+    assert world.logs.events("stream ended")[0]["usage"] == USAGE
 
 
 @virtual
@@ -239,61 +168,14 @@ async def test_a_broken_stream_ends_with_an_error(script: list[bytes], code: str
 @virtual
 @pytest.mark.parametrize("stream", [False, True])
 async def test_an_error_before_the_first_event_has_its_own_status(stream: bool) -> None:
-    world = World(ScriptedResponse(400, {"error": {"message": "No.", "code": "data_inspection_failed"}}))
+    world = World(ScriptedResponse(400, REFUSAL))
 
     status, body = await world.create({"prompt": "x", "stream": stream})
 
     assert (status, json.loads(body)["error"]["code"]) == (400, "content_filter")
 
 
-# --- several prompts
-
-
-def by_prompt(sent: dict[str, Any]) -> ScriptedResponse:
-    prompt = sent["messages"][-1]["content"]
-    return completion(f"{prompt}!", f"{prompt}?") if sent.get("n") == 2 else completion(f"{prompt}!")
-
-
-@virtual
-async def test_several_prompts_are_answered_in_their_order() -> None:
-    world = World(by_prompt)
-
-    answer = await world.answer(prompt=["a", "b", "c"], n=2)
-
-    assert [(c["index"], c["text"]) for c in answer["choices"]] == [
-        (0, "a!"),
-        (1, "a?"),
-        (2, "b!"),
-        (3, "b?"),
-        (4, "c!"),
-        (5, "c?"),
-    ]
-    assert answer["usage"] == {"prompt_tokens": 3, "completion_tokens": 6, "total_tokens": 9}
-    assert len(world.logs.events("completion ended")) == 1
-
-
-@virtual
-async def test_several_prompts_as_a_stream() -> None:
-    world = World(by_prompt)
-
-    found = await world.stream(prompt=["a", "b"], stream_options={"include_usage": True})
-
-    assert [joined(found, index) for index in (0, 1)] == ["a!", "b!"]
-    assert found[-1] == "[DONE]"
-    assert found[-2]["usage"]["total_tokens"] == 6
-    assert not any("stream" in sent or "stream_options" in sent for sent in world.sent)
-
-
 # --- natively
-
-NATIVE = {
-    "id": "cmpl-1",
-    "object": "text_completion",
-    "created": 7,
-    "model": TURBO,
-    "choices": [{"text": "return 1", "index": 0, "logprobs": None, "finish_reason": "stop"}],
-    "usage": USAGE,
-}
 
 
 @virtual
@@ -328,16 +210,6 @@ async def test_a_suffix_becomes_the_marks_that_beijings_model_knows() -> None:
 
     expected = "<|fim_prefix|>é(<|fim_suffix|>)<|fim_middle|>"
     assert world.sent == [{"model": TURBO, "prompt": expected}]
-
-
-@virtual
-async def test_several_prompts_at_beijing() -> None:
-    world = World(ScriptedResponse(200, NATIVE), BEIJING)
-
-    answer = await world.answer(model=TURBO, prompt=["x", "y"])
-
-    assert [c["index"] for c in answer["choices"]] == [0, 1]
-    assert [sent["prompt"] for sent in world.sent] == ["x", "y"]
 
 
 @virtual
