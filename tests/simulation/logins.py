@@ -23,10 +23,10 @@ class LoginScenario(NamedTuple):
     """What happens. Times are in seconds."""
 
     staleness: Staleness = "cached"
-    hours: float = 6.0
-    places: int = 4
+    hours: float = 2.5
+    places: int = 3
     kv_error_share: float = 0.02
-    change_gap: float = 240.0
+    change_gap: float = 120.0
     burst_share: float = 0.3
     """How often two admins act in two places within seconds."""
 
@@ -57,8 +57,8 @@ class _Story:
         self._rng = random.Random(seed)
         self._chance = Chance(self._rng, scenario.kv_error_share)
         namespace = Namespace(staleness=scenario.staleness, chance=self._chance, limits_writes=True)
-        self._world = LoginWorld(namespace, token_seconds=2 * HOUR)
-        self._isolates = [self._world.isolate() for _ in range(scenario.places)]
+        self._world = LoginWorld(namespace, token_seconds=HOUR)
+        self._isolates = [self._isolate() for _ in range(scenario.places)]
         self._labels: dict[str, str] = {}
         """What the admin has been told: label by id."""
         self._owner: dict[str, str] = {}
@@ -66,6 +66,9 @@ class _Story:
         self._removed: set[str] = set()
         self._serial = 0
         self._changes = 0
+
+    def _isolate(self) -> GatewayIsolate:
+        return self._world.isolate({"LOG_LEVEL": "silent"})
 
     async def run(self) -> LoginReport:
         tasks = [asyncio.ensure_future(self._serve(number)) for number in range(len(self._isolates))]
@@ -87,22 +90,22 @@ class _Story:
         """The isolates of one place, one after the other. Each is used for a while without the admin."""
         while True:
             isolate = self._isolates[number]
-            successor = asyncio.ensure_future(asyncio.sleep(self._rng.uniform(1_200, 7_200)))
+            successor = asyncio.ensure_future(asyncio.sleep(self._rng.uniform(900, 2_700)))
             await self._use(isolate, successor)
-            self._isolates[number] = self._world.isolate()
-            leftover = asyncio.ensure_future(asyncio.sleep(300))
+            self._isolates[number] = self._isolate()
+            leftover = asyncio.ensure_future(asyncio.sleep(600))
             await self._use(isolate, leftover)
             await isolate.background.settle(30)
 
     async def _use(self, isolate: GatewayIsolate, until: asyncio.Future[None]) -> None:
         while not until.done():
-            await asyncio.sleep(self._rng.expovariate(1 / 20))
+            await asyncio.sleep(self._rng.expovariate(1 / 25))
             await isolate.chat()
 
     async def _cron(self) -> None:
         while True:
             await asyncio.sleep(900)
-            await self._world.isolate().cron()
+            await self._isolate().cron()
 
     async def _act(self, isolate: GatewayIsolate) -> None:
         """One thing that the admin does."""
@@ -125,12 +128,13 @@ class _Story:
         """Asks again while KV fails, since what has failed may take effect all the same. Returns whether the
         change was made; not if nobody knows the login here yet.
         """
-        has_failed = False
         while True:
             status = (await isolate.ask(method, f"/v1/logins/{name}", body)).status
             if status != 503:
-                return status == 200 or has_failed
-            has_failed = True
+                logins = isolate.pool.logins
+                known = None if logins is None else logins.logins.get(name)
+                is_gone = method == "DELETE" and known is not None and known.is_removed
+                return status == 200 or is_gone
             await asyncio.sleep(5)
 
     async def _log_in(self, isolate: GatewayIsolate) -> None:
@@ -161,12 +165,12 @@ class _Story:
     async def _report(self) -> LoginReport:
         world, alive = self._world, set(self._labels) - self._removed
         wanted = {self._labels[name] for name in alive}
-        isolates = [*self._isolates, world.isolate()]
+        isolates = [*self._isolates, self._isolate()]
         shown = [set(await isolate.accounts()) for isolate in isolates]
         dead = {self._owner[name] for name in self._removed}
         world.asked.clear()
         for isolate in isolates:
-            for _ in range(3 * len(wanted) + 3):
+            for _ in range(len(wanted) + 3):
                 await isolate.chat()
         values = json.dumps(world.namespace.values)
         logins = world.oauth.logins
@@ -177,9 +181,6 @@ class _Story:
             sorted(dead & set(world.asked)),
             sorted(name for name in dead if logins[name].refresh_token in values),
             sorted(
-                self._owner[name]
-                for name in alive
-                if logins[self._owner[name]].refresh_token not in values
-                or logins[self._owner[name]].refused_refreshes
+                self._owner[name] for name in alive if logins[self._owner[name]].refresh_token not in values
             ),
         )

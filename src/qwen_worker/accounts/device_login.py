@@ -191,6 +191,9 @@ class DeviceLogins:
         if not await self._book.change(kept, self._runtime, self._log):
             self._log.error("login not saved", consequence="it is lost if this isolate ends now")
         self._pool.keep_up()
+        if self._book.logins[login.id].is_removed:  # somewhere else, where it was still pending
+            await erase(identity, self._pool, self._runtime, self._log)
+            return
         await self._write(polls.login)
         self._log.info("login added", label=label)
 

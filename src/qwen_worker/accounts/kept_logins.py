@@ -4,8 +4,8 @@
 
 It holds no token: each login has its own record, under the key of its identity (`credentials.store`). KV
 keeps the last write, and a place may see a record that is 60 s old, so two changes could undo each other. So
-each login has the time of its last change, the newest one counts, and a removed login stays in the record for
-a day as removed.
+each login has the time of its last change, the newest version counts, and a removed login stays in the record
+for a day as removed.
 """
 
 import json
@@ -16,6 +16,9 @@ from qwen_worker.config.labels import is_label
 from qwen_worker.json_text import parse_object
 
 LOGINS_KEY = "qwen_logins"
+
+UNKNOWN = "unknown"
+"""The identity of a login that was removed where it was not known to be an account."""
 
 REMOVED_MS = 86_400_000
 """So long a removed login stays in the record."""
@@ -34,6 +37,12 @@ class KeptLogin(NamedTuple):
     """Milliseconds since the Unix epoch."""
     is_removed: bool = False
 
+    def outranks(self, other: "KeptLogin | None") -> bool:
+        """Whether this version counts and not the other. A removal is final: ids are not used again."""
+        if other is None:
+            return True
+        return (self.is_removed, self.changed_ms) > (other.is_removed, other.changed_ms)
+
 
 Logins = dict[str, KeptLogin]
 """By id."""
@@ -45,8 +54,10 @@ def newest(*known: Mapping[str, KeptLogin]) -> Logins:
     for logins in known:
         for login in logins.values():
             held = found.get(login.id)
-            if held is None or held.changed_ms < login.changed_ms:
-                found[login.id] = login
+            version, other = (login, held) if login.outranks(held) else (held or login, login)
+            if version.identity == UNKNOWN and other is not None:
+                version = version._replace(identity=other.identity)
+            found[login.id] = version
     return found
 
 

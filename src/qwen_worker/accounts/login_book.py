@@ -22,8 +22,8 @@ FAILED_PAUSE_MS = 2_000
 READING_LEASE_MS = 5_000
 POLL_SECONDS = 0.02
 
-OWN_MS = 600_000
-"""For so long an isolate sees to it that a change of its own is in the record."""
+KEPT_MS = 3_600_000
+"""For so long after a change every isolate that knows of it sees to it that it is in the record."""
 STALE_MS = 75_000
 """A change that is not in the record after so long was overwritten: KV is stale for up to 60 s."""
 
@@ -37,7 +37,6 @@ class LoginBook:
     __slots__ = (
         "_knows_first_record",
         "_lease",
-        "_own",
         "due_ms",
         "has_first_record",
         "is_read",
@@ -61,8 +60,6 @@ class LoginBook:
         self.pending = PendingMemory()
         self.unwritten: set[str] = set()
         """The logins, by id, whose last change here KV has not taken yet."""
-        self._own: Logins = {}
-        """What this isolate has changed lately."""
         self._knows_first_record = False
         self._lease = Lease()
 
@@ -117,10 +114,10 @@ class LoginBook:
             self._lease.release(number)
         self.is_read = True
         now_ms = clock.now_ms()
-        self._own = {name: own for name, own in self._own.items() if now_ms - own.changed_ms < OWN_MS}
-        removed = self._take(newest(told, self._own))
-        self.unwritten.intersection_update(self._own)
-        if self.unwritten or any(_is_lost(own, told, now_ms) for own in self._own.values()):
+        recent = self._changed_lately(now_ms)
+        removed = self._take(newest(told, recent))
+        self.unwritten.intersection_update(recent)
+        if self.unwritten or any(_is_lost(login, told, now_ms) for login in recent.values()):
             log.info("a change of the logins is written again")
             await self._write(kv, runtime, log)
         return removed
@@ -135,9 +132,8 @@ class LoginBook:
 
     async def change(self, login: KeptLogin, runtime: Runtime, log: Log) -> bool:
         """Makes a change, at once in this isolate. Returns whether KV has taken it."""
-        self._own[login.id] = login
         self.unwritten.add(login.id)
-        self._take(newest(self.logins, self._own))
+        self._take(newest(self.logins, {login.id: login}))
         if runtime.kv is None:
             return False
         for pause in WRITE_PAUSES_SECONDS:
@@ -148,16 +144,23 @@ class LoginBook:
         return False
 
     async def _write(self, kv: KeyValueStore, runtime: Runtime, log: Log) -> bool:
-        """Writes the record with the changes of this isolate. Returns whether KV has taken it."""
+        """Writes the record with what this isolate knows. Returns whether KV has taken it."""
         try:
-            own = dict(self._own)
-            merged = newest(parsed(await kv.get(LOGINS_KEY)), own)
-            await kv.put(LOGINS_KEY, serialised(merged, runtime.clock.now_ms()))
+            told = parsed(await kv.get(LOGINS_KEY))
+            now_ms = runtime.clock.now_ms()
+            merged = newest(told, self._changed_lately(now_ms))
+            await kv.put(LOGINS_KEY, serialised(merged, now_ms))
         except StoreError as error:
             log.warning("logins not written", error=str(error))
             return False
-        self.unwritten -= {name for name, change in own.items() if self._own.get(name) == change}
+        self.unwritten -= {name for name in merged if self.logins.get(name) == merged[name]}
         return True
+
+    def _changed_lately(self, now_ms: int) -> Logins:
+        """The logins that may not be in the record yet, or not any more: another isolate that has not seen
+        them may have overwritten it.
+        """
+        return {login.id: login for login in self.logins.values() if now_ms - login.changed_ms < KEPT_MS}
 
     def _take(self, logins: Logins) -> list[KeptLogin]:
         """Makes these the known ones. Returns those among them that were not removed until now."""
@@ -172,11 +175,9 @@ class LoginBook:
         ]
 
 
-def _is_lost(own: KeptLogin, told: Logins, now_ms: int) -> bool:
-    """Whether a change of this isolate should be in the record by now, and is not."""
-    seen = told.get(own.id)
-    is_missing = seen is None or seen.changed_ms < own.changed_ms
-    return is_missing and now_ms - own.changed_ms > STALE_MS
+def _is_lost(login: KeptLogin, told: Logins, now_ms: int) -> bool:
+    """Whether a change should be in the record by now, and is not."""
+    return login.outranks(told.get(login.id)) and now_ms - login.changed_ms > STALE_MS
 
 
 def account_of(identity: str, label: str) -> AccountSettings:

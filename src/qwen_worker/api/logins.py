@@ -7,7 +7,7 @@ Unix epoch; `expires_at` is the end of its device code, and null once it is an a
 from typing import Any
 
 from qwen_worker.accounts.device_login import DeviceLogins, not_stored
-from qwen_worker.accounts.kept_logins import KeptLogin
+from qwen_worker.accounts.kept_logins import UNKNOWN, KeptLogin
 from qwen_worker.accounts.login_upkeep import erase, read_logins
 from qwen_worker.accounts.pending_logins import PendingLogin
 from qwen_worker.api.body import read_body
@@ -86,6 +86,7 @@ async def rename_login(context: Context) -> None:
     """Gives a login another label: `{"label"}`. Raises InvalidRequest, NotFound (login_not_found)."""
     logins = _Logins(context)
     body = await _body(context)
+    await logins.read()
     found = await logins.find()
     label = _label_in(body)
     if label is None:
@@ -109,13 +110,16 @@ async def delete_login(context: Context) -> None:
     Raises NotFound (login_not_found).
     """
     logins = _Logins(context)
-    found = await logins.find(is_to_go=True)
+    is_repeated = context.argument in logins.book.unwritten
+    await logins.read()
+    found = await logins.find(is_to_go=is_repeated)
     if isinstance(found, PendingLogin):
         await logins.devices.change(found.ended("cancelled", found.identity))
-    else:
-        await logins.change(found._replace(is_removed=True, changed_ms=logins.now_after(found)))
-        if not await erase(found.identity, context.pool, context.runtime, context.log):
-            raise not_stored()
+        # It may be an account by now, where KV does not show it here yet.
+        found = KeptLogin(found.id, found.label, found.identity or UNKNOWN, found.created_s, 0)
+    await logins.change(found._replace(is_removed=True, changed_ms=logins.now_after(found)))
+    if not await erase(found.identity, context.pool, context.runtime, context.log):
+        raise not_stored()
     context.log.info("login removed", label=found.label)
     context.respond(_response(200, {"id": found.id, "object": "login", "deleted": True}))
 
@@ -156,22 +160,23 @@ class _Logins:
             raise not_stored()
 
     async def find(self, *, is_to_go: bool = False) -> KeptLogin | PendingLogin:
-        """The login that the path names. Raises NotFound, but for one that `is_to_go` and that KV has not
-        removed yet.
+        """The login that the path names. Raises NotFound; not for a removed one if it `is_to_go`, because KV
+        failed when it was removed.
         """
         name = self._context.argument
         kept = self.book.logins.get(name)
         if kept is None and name.isascii() and name.replace("_", "").isalnum():
             pending = await self.devices.find(name)
-            if pending is not None and pending.status not in ("active", "cancelled"):
+            if pending is not None and pending.status == "pending":
                 return pending
             await self.read()
             kept = self.book.logins.get(name)
+            if kept is None and pending is not None and pending.status not in ("active", "cancelled"):
+                return pending
             if kept is None and pending is not None and pending.status == "active":
                 # KV does not show here yet that it is an account.
                 return KeptLogin(name, pending.label, pending.identity, pending.created_s, 0)
-        is_in_kv = is_to_go and name in self.book.unwritten
-        if kept is None or (kept.is_removed and not is_in_kv):
+        if kept is None or (kept.is_removed and not is_to_go):
             raise NotFound("There is no such login.", code="login_not_found", param="id")
         return kept
 

@@ -54,7 +54,7 @@ class RecordView:
 
     def note_own(self, stored: StoredLogin) -> None:
         """Notes that the record is this account's."""
-        self.spent = stored.spent
+        self.spent = _joined(stored.spent, self.spent)
         if self._lineage is None:
             self.descends_from = stored.secret_fingerprint
         else:
@@ -74,15 +74,15 @@ class RecordView:
         if self.foreign is stored:
             self.foreign = None
 
-    def note_written(self, login: StoredLogin) -> None:
+    def note_written(self) -> None:
         """Notes that this isolate has written the record."""
-        self.spent = login.spent
         self.is_ours = self._lineage is not None
 
     def record_of(self, token: OAuthToken, spent: tuple[str, ...]) -> StoredLogin:
         """The record to write for a token that came of spending these refresh tokens, by fingerprint."""
-        prints = tuple(dict.fromkeys((*self.spent, *spent)))[-MOST_SPENT:]
-        return StoredLogin(token, self.descends_from or "none", prints)
+        # Remembered at once: a later attempt to write the record is not told of successors that KV has taken.
+        self.spent = _joined(self.spent, spent)
+        return StoredLogin(token, self.descends_from or "none", self.spent)
 
     def note_former_read(self) -> None:
         """Notes that the account's other key is being read, which happens once."""
@@ -96,3 +96,7 @@ class RecordView:
         """The login to fall back on, if there is one. Returns it once."""
         other, self.alternative = self.alternative, None
         return other
+
+
+def _joined(older: tuple[str, ...], newer: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*older, *newer)))[-MOST_SPENT:]

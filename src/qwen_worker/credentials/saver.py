@@ -112,7 +112,7 @@ class Saver:
             *(self._try(store.write_successor(spent, login)) for spent in pending.spent),
         )
         if pending.login_due and login_written:
-            self._state.record.note_written(login)
+            self._state.record.note_written()
         done = [spent for spent, ok in zip(pending.spent, written, strict=True) if ok]
         self._unsaved.strike_off(pending, login=login_written, successors=done)
 
