@@ -15,7 +15,7 @@ def instructions(url: str, *, needs_key: bool) -> str:
     key = "" if needs_key else ', api_key="unused"'
     first = "First: export OPENAI_API_KEY=<one of the keys in .dev.vars>\n\n" if needs_key else ""
     return f"""
-Ready on {url} (Ctrl-C ends it). Try it in another terminal:
+Ready on {url} (open it in a browser; Ctrl-C ends it). Or try it in another terminal:
 
 {first}curl -N {url}/v1/chat/completions{header} \\
   -H 'Content-Type: application/json' \\

@@ -9,6 +9,7 @@ import json
 import os
 import queue
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -158,7 +159,10 @@ class Worker:
         self._output = WranglerOutput()
         self._is_ready = False
         directory = LOCAL / "dev" / str(options.port)
-        config = write_local_config(directory, SOURCE, variables)
+        try:
+            config = write_local_config(directory, SOURCE, variables)
+        except subprocess.CalledProcessError:
+            fail("the page cannot be completed; see the message above")
         provide_dev_vars(directory)
         self._group = ProcessGroup(
             dev_command(config, host=options.host, port=options.port, state=options.state),

@@ -50,6 +50,8 @@ def main(arguments: Sequence[str]) -> None:
             install_python_packages()
         for project in projects:
             install_node_packages(project)
+        if ROOT not in projects:
+            install_page_packages()
 
 
 def enter_environment(module: str) -> None:
@@ -138,6 +140,25 @@ def install_node_packages(project: Path) -> None:
     say(f"installing Node packages into {modules.relative_to(ROOT)}")
     run([shutil.which("npm") or "npm", "ci", "--ignore-scripts", "--loglevel=error"], cwd=project)
     stamp.write_text(fingerprint, encoding="utf-8")
+
+
+def install_page_packages() -> None:
+    """Installs what the page needs of the repository's own Node project, without the Wrangler that deploys.
+
+    Leaves alone what is there already, with or without that Wrangler.
+    """
+    modules = ROOT / "node_modules"
+    pins = json.loads((ROOT / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    with contextlib.suppress(OSError):
+        if {name: installed_version(modules / name) for name in pins} == pins:
+            return
+    say(f"installing Node packages into {modules.relative_to(ROOT)}")
+    run([shutil.which("npm") or "npm", "ci", "--omit=dev", "--ignore-scripts", "--loglevel=error"])
+
+
+def installed_version(package: Path) -> object:
+    """The version of a Node package in its folder. Raises OSError if there is none."""
+    return json.loads((package / "package.json").read_text(encoding="utf-8"))["version"]
 
 
 def dependency_groups() -> object:

@@ -5,12 +5,15 @@ module makes the difference, so that there is no second file to maintain.
 """
 
 import json
+import shlex
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.repository import WRANGLER_TOML
+from tools.repository import ROOT, WRANGLER_TOML
 
 # The newest date that the embedded workerd knows. Asked for a later one, it warns and falls back to this one.
 EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
@@ -19,11 +22,12 @@ EMBEDDED_COMPATIBILITY_DATE = "2024-11-06"
 # are newer than itself.
 EMBEDDED_COMPATIBILITY_FLAGS = ["python_workers"]
 
-# The embedded runtime runs no cron triggers and keeps no logs.
 _PYTHONS = (("2026-09-08", "3.14"), ("2025-09-29", "3.13"), ("", "3.12"))
 """From which compatibility date on production runs which Python (workers-runtime)."""
 
-_PRODUCTION_ONLY = ("triggers", "observability")
+# The embedded runtime runs no cron triggers and keeps no logs. With a build command its wrangler would no
+# longer notice that a module was changed; `complete_page` runs it.
+_PRODUCTION_ONLY = ("triggers", "observability", "build")
 
 
 def production_config() -> dict[str, Any]:
@@ -48,9 +52,12 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     if limits:
         config["unsafe"] = {"bindings": limits}
     entry = Path(config["main"]).relative_to("src")
+    # wrangler takes paths from the folder of the configuration.
+    assets = {**config["assets"], "directory": str(ROOT / config["assets"]["directory"])}
     return {
         **config,
         "main": str(source / entry),
+        "assets": assets,
         "compatibility_date": EMBEDDED_COMPATIBILITY_DATE,
         "compatibility_flags": EMBEDDED_COMPATIBILITY_FLAGS,
         "kv_namespaces": [
@@ -67,8 +74,21 @@ def local_config(source: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
+def complete_page() -> None:
+    """Runs the build command of wrangler.toml, which puts into `public/` what the repository does not hold.
+
+    Raises CalledProcessError; the command has said why then.
+    """
+    program, *arguments = shlex.split(production_config()["build"]["command"])
+    subprocess.run([shutil.which(program) or program, *arguments], cwd=ROOT, check=True)
+
+
 def write_local_config(directory: Path, source: Path, variables: Mapping[str, str]) -> Path:
-    """Writes `local_config` to a file in `directory`, which is created, and returns its path."""
+    """Writes `local_config` to a file in `directory`, which is created, and returns its path.
+
+    The page is completed too: raises what `complete_page` does.
+    """
+    complete_page()
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "wrangler.json"
     path.write_text(json.dumps(local_config(source, variables), indent=2), encoding="utf-8")

@@ -1,23 +1,22 @@
 """A page in headless Chromium that uses the OpenAI SDK from another origin: CORS, with and without a key."""
 
-import os
-import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import sync_playwright
 
+from tests.clients.chromium import ARGUMENTS, CHROMIUM, NO_CHROMIUM
 from tests.clients.node_clients import NODE_PROJECT
 from tests.clients.questions import DELTAS, MODEL, QUESTION, TEXT, simulate
 from tests.worker.conftest import CLIENT_KEY
-from tests.worker.harness.node_client import run_node
 from tests.worker.harness.runtime import Worker
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium: apt-get install chromium, or name one in CHROMIUM"
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=NO_CHROMIUM)
 
 
 def test_lists_models_and_streams_a_chat(worker: Worker) -> None:
@@ -73,12 +72,52 @@ def test_preflight_is_answered_without_a_key(worker: Worker) -> None:
 
 
 def chat_in_browser(worker: Worker, key: str, **request: Any) -> Any:
-    """What the page reports after listing the models and streaming an answer to QUESTION."""
+    """What the page reports after listing the models and streaming an answer to QUESTION, and, as `console`,
+    what the browser had to complain about.
+    """
     parameters = {
-        "executable": CHROMIUM,
         "baseURL": worker.openai_base_url,
         "apiKey": key,
         "model": MODEL,
         "request": {"messages": QUESTION, **request},
     }
-    return run_node("browser.mjs", parameters, project=NODE_PROJECT)
+    complaints: list[str] = []
+    with another_origin() as origin, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        page = browser.new_page()
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(origin)
+        page.wait_for_function("globalThis.chat !== undefined", timeout=10_000)
+        result = page.evaluate("(given) => globalThis.chat(given)", parameters)
+        browser.close()
+    return {"console": complaints, **result}
+
+
+class _Files(SimpleHTTPRequestHandler):
+    """Serves page.html and the modules of openai-node."""
+
+    def translate_path(self, path: str) -> str:
+        if path == "/":
+            return str(NODE_PROJECT / "page.html")
+        return super().translate_path(path)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        """Says nothing."""
+
+
+@contextmanager
+def another_origin() -> Iterator[str]:
+    """A file server on a free port, for the length of a `with` block."""
+
+    def serve(*arguments: Any) -> _Files:
+        return _Files(*arguments, directory=str(NODE_PROJECT / "node_modules" / "openai"))
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()

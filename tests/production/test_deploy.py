@@ -13,6 +13,8 @@ from tests.production.pyodide_worker import sdk_files
 from tools.repository import ROOT, WRANGLER_TOML
 
 WRANGLER = ROOT / "node_modules" / "wrangler" / "bin" / "wrangler.js"
+PAGE = ("public", "tools/build_page.mjs", "docs/clients.md", "node_modules/uplot")
+"""What the page is made of, besides the sources."""
 COMPRESSED_LIMIT_KIB = 300
 """Workers' free plan takes 3 MB; most of what we send is source that is compiled at each start."""
 
@@ -26,6 +28,11 @@ class Deployment:
         shutil.copytree(source, project / "src")
         shutil.copytree(modules, project / "python_modules")
         shutil.copy(WRANGLER_TOML, project)
+        for name in PAGE:
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+            copy(ROOT / name, project / name)
+        shutil.rmtree(project / "public" / "page" / "built", ignore_errors=True)
         finished = subprocess.run(
             [newest_node(), WRANGLER, "deploy", "--dry-run", f"--outdir={self.bundle}"],
             cwd=project,
@@ -43,6 +50,7 @@ class Deployment:
             check=False,
         )
         self.output = finished.stdout
+        self.public = project / "public"
         assert finished.returncode == 0, self.output
 
 
@@ -60,6 +68,17 @@ def test_wrangler_has_nothing_to_complain_about(deployment: Deployment) -> None:
 
 def test_the_bindings_are_those_of_the_configuration(deployment: Deployment) -> None:
     assert re.findall(r"^env\.(\w+)", deployment.output, re.MULTILINE) == ["QWEN_KV", "USAGE_DB"]
+
+
+def test_the_page_is_completed_and_sent(deployment: Deployment) -> None:
+    files = list(deployment.public.rglob("*"))
+    read = re.search(r"Read (\d+) files from the assets directory", deployment.output)
+
+    assert read is not None
+    assert int(read[1]) == len(files), "wrangler counts folders too"
+    assert {"uplot.js", "uplot.css", "snippets.json"} <= {file.name for file in files}
+    # With one, the Worker would have to fetch the files itself.
+    assert "env.ASSETS" not in deployment.output
 
 
 def test_the_source_and_the_sdk_are_sent_and_nothing_else(deployment: Deployment, source: Path) -> None:

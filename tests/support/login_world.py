@@ -6,6 +6,7 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
+from qwen_worker import last_cron
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.app import Isolate
 from qwen_worker.platform.ports import OutboundRequest
@@ -58,8 +59,8 @@ class LoginWorld:
 
     @property
     def keys(self) -> list[str]:
-        """What KV has, but for the pending logins, which expire."""
-        return sorted(key for key in self.namespace.values if ":pending:" not in key)
+        """What KV has of logins, but for the pending ones, which expire."""
+        return sorted(key for key in self.namespace.values if ":pending:" not in key and key != last_cron.KEY)
 
     @property
     def polls(self) -> int:

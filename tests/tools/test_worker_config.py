@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
+from tools.repository import ROOT
 from tools.worker_config import (
     EMBEDDED_COMPATIBILITY_DATE,
     local_config,
@@ -33,6 +35,18 @@ def test_local_runs_have_what_the_embedded_runtime_needs() -> None:
     assert config["kv_namespaces"] == [{"binding": "QWEN_KV", "id": "qwen_kv"}]
     assert config["d1_databases"] == [{"binding": "USAGE_DB", "database_id": "usage_db"}]
     assert "triggers" not in config
+
+
+def test_the_page_is_found_from_any_folder_and_complete(tmp_path: Path) -> None:
+    config = json.loads(write_local_config(tmp_path, SOURCE, {}).read_text())
+
+    assert config["assets"] == {"directory": str(ROOT / "public")}
+    assert (ROOT / "public" / "page" / "built" / "snippets.json").is_file()
+
+
+def test_local_runs_have_no_build_command() -> None:
+    """With one, the embedded wrangler no longer notices that a module was changed."""
+    assert "build" not in local_config(SOURCE, {})
 
 
 def test_rate_limits_are_named_as_the_embedded_wrangler_names_them(monkeypatch: pytest.MonkeyPatch) -> None:

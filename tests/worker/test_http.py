@@ -35,7 +35,7 @@ def test_models_answer_in_openais_shape(worker: Worker, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/", 200),
+        ("GET", "/v1", 200),
         ("GET", "/v1/nothing", 404),
         ("GET", "/nothing", 404),
         ("GET", "/v1/models/nothing", 404),
@@ -97,7 +97,7 @@ def test_a_preflight_needs_no_key_and_echoes_the_headers(worker: Worker) -> None
     assert "POST" in response.headers["access-control-allow-methods"]
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/v1/models"])
+@pytest.mark.parametrize("path", ["/v1", "/health", "/v1/models"])
 def test_head_answers_without_a_body(worker: Worker, path: str) -> None:
     response = ask(worker, "HEAD", path, headers=BEARER)
     assert response.status_code == 200

@@ -352,6 +352,6 @@ async def test_one_account_is_never_in_cooldown_and_costs_no_kv() -> None:
         response = await world.chat()
         assert (response.status, error_of(response)["code"]) == (429, "insufficient_quota")
         assert world.asked == ["a"]
-    assert (await world.health())[0]["state"] == "ready"
     assert world.kv.reads == []
     assert world.kv.writes == []
+    assert (await world.health())[0]["state"] == "ready"
