@@ -57,8 +57,8 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
         "Memory over many requests",
         ON_EMBEDDED,
         f"Resident memory of workerd, a process for each kind, {LINES} requests at a time. The growth for "
-        "a JavaScript Worker that does nothing with a request is workerd's own. What clients leave behind is put "
-        "away after two to three minutes, which this does not last.",
+        "a JavaScript Worker that does nothing with a request is workerd's own. What clients leave behind is "
+        "put away after two to three minutes, which this does not last.",
         ("", *(f"after {count:,}, MB" for count in checkpoints), "the last half, KB each"),
         rows,
         [
