@@ -32,6 +32,12 @@ def test_the_value_of_a_promise(worker: PyodideWorker, text: str) -> None:
     assert run(worker, f"return (await NativePromise(promise({text!r}))).a") == 1
 
 
+def test_a_promise_without_a_value(worker: PyodideWorker) -> None:
+    body = 'return (await NativePromise(promise("Promise.resolve()"), has_value=False)) is None'
+
+    assert run(worker, body) is True
+
+
 @pytest.mark.parametrize(
     ("reason", "name"),
     [

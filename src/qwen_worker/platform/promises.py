@@ -48,6 +48,20 @@ def read(reader: Any) -> Any:
     return NativePromise(Array.of(reader).map(_functions().read)[0])
 
 
+def read_at_least(reader: Any, size: int, view: Any) -> Any:
+    """`reader.readAtLeast(size, view)` of a BYOB reader."""
+    if IS_EMBEDDED:
+        return reader.readAtLeast(size, view)
+    return NativePromise(Array.of(None).map(reader.readAtLeast.bind(reader, size, view))[0])
+
+
+def piped(body: Any, writable: Any, options: Any) -> Any:
+    """`body.pipeTo(writable, options)`."""
+    if IS_EMBEDDED:
+        return body.pipeTo(writable, options)
+    return NativePromise(Array.of(None).map(body.pipeTo.bind(body, writable, options))[0], has_value=False)
+
+
 def called(function: Any) -> Any:
     """`function()`, of a JavaScript function with all that it needs bound to it."""
     if IS_EMBEDDED:
@@ -56,17 +70,26 @@ def called(function: Any) -> Any:
 
 
 class NativePromise:
-    """A promise of a JavaScript object, which one task awaits.
+    """A promise of a JavaScript object, or without a value, which one task awaits.
 
     It is to asyncio's tasks what a future is to them.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_callbacks", "_error", "_is_done", "_loop", "_value")
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_callbacks",
+        "_error",
+        "_has_value",
+        "_is_done",
+        "_loop",
+        "_value",
+    )
 
-    def __init__(self, promise: Any) -> None:
+    def __init__(self, promise: Any, *, has_value: bool = True) -> None:
         self._asyncio_future_blocking = False
         self._loop = asyncio.get_running_loop()
         self._callbacks: list[tuple[Callable[[Any], None], Context]] = []
+        self._has_value = has_value
         self._is_done = False
         self._value: Any = None
         self._error: BaseException | None = None
@@ -112,13 +135,13 @@ class NativePromise:
         return True
 
     def _settle(self, outcome: Any) -> None:
-        """Takes what the promise was kept with, which is an object and no error, or why it was broken."""
+        """Takes what the promise was kept with, which is no error, or why it was broken."""
         if self._is_done:
             return
         self._is_done = True
         if isinstance(outcome, JsException):
             self._error = outcome
-        elif isinstance(outcome, JsProxy):
+        elif isinstance(outcome, JsProxy) or not self._has_value:
             self._value = outcome
         else:
             self._error = js.Error.new("a promise was broken without an error")

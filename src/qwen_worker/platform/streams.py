@@ -23,6 +23,7 @@ import js
 from js import Uint8Array
 from pyodide.ffi import JsException, create_once_callable, to_js
 
+from qwen_worker.platform import promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import IS_EMBEDDED, js_object
 from qwen_worker.platform.ports import StreamBroken
@@ -159,7 +160,7 @@ class IdentityPipe:
         options = js_object({"preventClose": True, "preventAbort": True})
         is_broken = False
         try:
-            await body.pipeTo(self._writable, options)
+            await promises.piped(body, self._writable, options)
         except JsException:
             is_broken = True
         self._writer = self._writable.getWriter()
@@ -186,7 +187,7 @@ class IdentityPipe:
             if self._branch_reader is None:
                 self._branch_reader = self._branch.getReader(js_object({"mode": "byob"}))
             try:
-                step = await self._branch_reader.readAtLeast(1, Uint8Array.new(PIECE_BYTES))
+                step = await promises.read_at_least(self._branch_reader, 1, Uint8Array.new(PIECE_BYTES))
             except JsException:
                 step = None
             if step is None or step.done:
