@@ -126,7 +126,7 @@ class _Story:
             self._serial += 1
             label = f"renamed-{self._serial}"
             if await self._insist(isolate, "POST", name, {"label": label}):
-                self._note_label(name, isolate)
+                self._note_label(name, label, isolate)
         elif await self._insist(isolate, "DELETE", name):
             self._removed.add(name)
 
@@ -159,12 +159,14 @@ class _Story:
                 return
             await asyncio.sleep(2)
 
-    def _note_label(self, name: str, isolate: GatewayIsolate) -> None:
-        """Notes the label that this isolate has just given to a login, unless another one gave its own later."""
+    def _note_label(self, name: str, label: str, isolate: GatewayIsolate) -> None:
+        """Notes the label that this isolate has just given, unless another one has given its own later."""
         assert isolate.pool.logins is not None
-        login = isolate.pool.logins.logins[name]
-        if login.changed_ms >= self._renamed_ms.get(name, 0):
-            self._labels[name], self._renamed_ms[name] = login.label, login.changed_ms
+        login = isolate.pool.logins.logins.get(name)  # None: here it seems to be pending still
+        given_ms = self._world.clock.now_ms() if login is None else login.changed_ms
+        if given_ms >= self._renamed_ms.get(name, 0):
+            self._labels[name] = label if login is None else login.label
+            self._renamed_ms[name] = given_ms
 
     def _owner_of(self, name: str, isolate: GatewayIsolate) -> str:
         """The simulator's name of a login that this isolate has just made an account."""

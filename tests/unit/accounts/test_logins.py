@@ -266,6 +266,23 @@ async def test_a_removal_that_kv_has_failed_to_take_is_repeated_in_full() -> Non
 
 
 @virtual
+async def test_a_login_is_renamed_where_it_seems_to_be_pending_still() -> None:
+    world = LoginWorld(Namespace(staleness="cached"))
+    here, there = world.isolate(KEY), world.isolate(KEY)
+    begun = await here.begin("mine")
+    assert (await there.poll(begun))["status"] == "pending"
+    await asyncio.sleep(2)
+    world.oauth.approve(begun["user_code"])
+    assert (await here.poll(begun))["status"] == "active"
+    renamed = await there.ask("POST", f"/v1/logins/{begun['id']}", {"label": "ours"})
+    assert (renamed.status, renamed.body["status"], renamed.body["label"]) == (200, "pending", "ours")
+    for _ in range(50):
+        await asyncio.gather(serve(here, 5), serve(there, 5))
+    for isolate in (here, there, world.isolate(KEY)):
+        assert set(await isolate.logins()) == {"ours"}
+
+
+@virtual
 async def test_logins_made_at_once_in_two_places_are_both_kept() -> None:
     world = LoginWorld(Namespace(staleness="cached"))
     here, there = world.isolate(KEY), world.isolate(KEY)
