@@ -61,18 +61,21 @@ class _Story:
         self._isolates = [self._isolate() for _ in range(scenario.places)]
         self._labels: dict[str, str] = {}
         """What the admin has been told: label by id."""
+        self._renamed_ms: dict[str, int] = {}
+        """When a login got its label. Of two renames at once the later one counts, whoever is told first."""
         self._owner: dict[str, str] = {}
         """The simulator's name of the login with an id."""
         self._removed: set[str] = set()
         self._serial = 0
         self._changes = 0
+        self._is_over = False
 
     def _isolate(self) -> GatewayIsolate:
         return self._world.isolate({"LOG_LEVEL": "silent"})
 
     async def run(self) -> LoginReport:
         tasks = [asyncio.ensure_future(self._serve(number)) for number in range(len(self._isolates))]
-        tasks.append(asyncio.ensure_future(self._cron()))
+        cron = asyncio.ensure_future(self._cron())
         until = self._scenario.hours * HOUR
         while asyncio.get_running_loop().time() < until:
             await asyncio.sleep(self._rng.expovariate(1 / self._scenario.change_gap))
@@ -80,7 +83,9 @@ class _Story:
             places = self._rng.sample(self._isolates, acts)
             await asyncio.gather(*(self._act(isolate) for isolate in places))
         self._chance.error_share = 0.0
-        await asyncio.sleep(1_000)  # the cron trigger comes once more
+        await asyncio.sleep(200)  # every isolate learns of the last change
+        self._is_over = True
+        await cron
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -103,7 +108,8 @@ class _Story:
             await isolate.chat()
 
     async def _cron(self) -> None:
-        while True:
+        """Comes once more when it is over."""
+        while not self._is_over:
             await asyncio.sleep(900)
             await self._isolate().cron()
 
@@ -120,7 +126,7 @@ class _Story:
             self._serial += 1
             label = f"renamed-{self._serial}"
             if await self._insist(isolate, "POST", name, {"label": label}):
-                self._labels[name] = label
+                self._note_label(name, label, isolate)
         elif await self._insist(isolate, "DELETE", name):
             self._removed.add(name)
 
@@ -153,6 +159,15 @@ class _Story:
                 return
             await asyncio.sleep(2)
 
+    def _note_label(self, name: str, label: str, isolate: GatewayIsolate) -> None:
+        """Notes the label that this isolate has just given, unless another one has given its own later."""
+        assert isolate.pool.logins is not None
+        login = isolate.pool.logins.logins.get(name)  # None: here it seems to be pending still
+        given_ms = self._world.clock.now_ms() if login is None else login.changed_ms
+        if given_ms >= self._renamed_ms.get(name, 0):
+            self._labels[name] = label if login is None else login.label
+            self._renamed_ms[name] = given_ms
+
     def _owner_of(self, name: str, isolate: GatewayIsolate) -> str:
         """The simulator's name of a login that this isolate has just made an account."""
         pool = isolate.pool
@@ -172,6 +187,7 @@ class _Story:
         for isolate in isolates:
             for _ in range(len(wanted) + 3):
                 await isolate.chat()
+        await asyncio.sleep(60)  # whoever refreshes a token writes it
         values = json.dumps(world.namespace.values)
         logins = world.oauth.logins
         return LoginReport(

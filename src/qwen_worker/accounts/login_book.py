@@ -38,6 +38,7 @@ class LoginBook:
         "_knows_first_record",
         "_lease",
         "due_ms",
+        "given_labels",
         "has_first_record",
         "is_read",
         "logins",
@@ -58,6 +59,8 @@ class LoginBook:
         self.has_first_record = False
         """Whether KV has a login of the predecessor, or of a secret that is set no longer."""
         self.pending = PendingMemory()
+        self.given_labels: dict[str, tuple[str, int]] = {}
+        """The labels given here to logins that were pending as far as KV showed here, and when (ms)."""
         self.unwritten: set[str] = set()
         """The logins, by id, whose last change here KV has not taken yet."""
         self._knows_first_record = False
@@ -114,8 +117,8 @@ class LoginBook:
             self._lease.release(number)
         self.is_read = True
         now_ms = clock.now_ms()
+        removed = self._take(self._relabelled(newest(told, self._changed_lately(now_ms)), now_ms))
         recent = self._changed_lately(now_ms)
-        removed = self._take(newest(told, recent))
         self.unwritten.intersection_update(recent)
         if self.unwritten or any(_is_lost(login, told, now_ms) for login in recent.values()):
             log.info("a change of the logins is written again")
@@ -155,6 +158,18 @@ class LoginBook:
             return False
         self.unwritten -= {name for name in merged if self.logins.get(name) == merged[name]}
         return True
+
+    def _relabelled(self, logins: Logins, now_ms: int) -> Logins:
+        """With the labels that were given here to logins that were accounts already, in another place."""
+        for name, (label, given_ms) in list(self.given_labels.items()):
+            login = logins.get(name)
+            if login is None and now_ms - given_ms < KEPT_MS:
+                continue
+            del self.given_labels[name]
+            if login is not None and not login.is_removed and login.changed_ms < given_ms:
+                logins[name] = login._replace(label=label, changed_ms=given_ms)
+                self.unwritten.add(name)
+        return logins
 
     def _changed_lately(self, now_ms: int) -> Logins:
         """The logins that may not be in the record yet, or not any more: another isolate that has not seen

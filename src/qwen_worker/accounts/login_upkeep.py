@@ -6,7 +6,7 @@ from typing import Any
 from qwen_worker.accounts.login_book import READ_PAUSE_MS
 from qwen_worker.accounts.pool import AccountPool
 from qwen_worker.config.account import KV_ACCOUNT
-from qwen_worker.credentials.store import LoginStore, account_key
+from qwen_worker.credentials.store import LoginStore, StoredLogin, account_key
 from qwen_worker.log import Log
 from qwen_worker.platform.ports import Runtime, StoreError
 
@@ -61,16 +61,18 @@ async def erase(identity: str, pool: AccountPool, runtime: Runtime, log: Log) ->
     if runtime.kv is None or any(account.identity == identity for account in pool.settings.accounts):
         return True
     key = account_key(identity)
-    spent: tuple[str, ...] = ()
-    state = pool.credentials.pop(key, None)
+    known, state = None, pool.credentials.get(key)
     if state is not None:
-        spent = state.record.spent
         state.unsaved.close()
+        if state.held.token is not None:
+            known = StoredLogin(state.held.token, None, state.record.spent)
     try:
-        await LoginStore(runtime.kv, key).erase(spent)
+        await LoginStore(runtime.kv, key).erase(known)
     except StoreError as error:
         log.warning("KV failed", operation="delete", error=str(error))
         return False
+    # Not before: whoever tries again must know as much of the successors.
+    pool.credentials.pop(key, None)
     return True
 
 

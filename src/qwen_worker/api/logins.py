@@ -96,6 +96,8 @@ async def rename_login(context: Context) -> None:
     if isinstance(found, PendingLogin):
         renamed = found._replace(label=label)
         await logins.devices.change(renamed)
+        # It may be an account by now, where KV does not show it here yet.
+        logins.book.given_labels[found.id] = (label, context.runtime.clock.now_ms())
         context.respond(_response(200, _pending(renamed, renamed.interval_seconds)))
         return
     kept = found._replace(label=label, changed_ms=logins.now_after(found))

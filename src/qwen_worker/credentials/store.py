@@ -22,6 +22,7 @@ import json
 from typing import NamedTuple
 
 from qwen_worker.config.login import CredentialFormatError, OAuthToken, oauth_token_from
+from qwen_worker.fingerprint import fingerprint
 from qwen_worker.json_text import JsonTextError, parse
 from qwen_worker.platform.ports import KeyValueStore
 
@@ -48,6 +49,14 @@ class StoredLogin(NamedTuple):
     secret_fingerprint: str | None
     spent: tuple[str, ...] = ()
     """The fingerprints of the refresh tokens that were spent last: the keys of its latest successors."""
+
+    @property
+    def successors(self) -> set[str]:
+        """The keys of the successors that may hold a token that works. One is of this login's own refresh
+        token: another isolate may have spent it, and KV may not show its record here yet.
+        """
+        own = self.token.refresh_token
+        return {*self.spent} if own is None else {*self.spent, fingerprint(own)}
 
 
 def account_key(lineage: str) -> str:
@@ -103,16 +112,17 @@ class LoginStore:
             expiration_ttl_seconds=SUCCESSOR_LIFETIME_SECONDS,
         )
 
-    async def erase(self, spent: tuple[str, ...] = ()) -> None:
+    async def erase(self, known: StoredLogin | None) -> None:
         """Deletes everything that holds a token of the login that still works: the record, and the successors
-        of the refresh tokens that it names or that are known to be `spent`.
+        of the login as KV shows it and as it is `known` to the caller.
         """
         try:
             stored = await self.read()
         except CorruptRecord:
             stored = None
-        for fingerprint in {*spent, *(stored.spent if stored is not None else ())}:
-            await self._kv.delete(self._successor_key(fingerprint))
+        successors = {name for login in (known, stored) if login is not None for name in login.successors}
+        for spent in successors:
+            await self._kv.delete(self._successor_key(spent))
         await self._kv.delete(f"{self._key}:rejected")
         await self._kv.delete(self._key)
 

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from qwen_worker.accounts.kept_logins import KeptLogin, newest, parsed, serialised
+from qwen_worker.accounts.login_upkeep import erase
+from qwen_worker.credentials.store import account_key
+from qwen_worker.log import Log
 from tests.support.clock import virtual
 from tests.support.kv import Chance, Namespace
 from tests.support.login_world import CLIENT, GatewayIsolate, LoginWorld
@@ -224,6 +227,59 @@ async def test_what_another_isolate_still_writes_of_a_removed_login_is_deleted()
     await there.background.finished()
     assert world.keys == [LOGINS_KEY]
     assert login.refresh_token not in json.dumps(world.namespace.values)
+
+
+@virtual
+async def test_a_login_is_removed_where_kv_does_not_show_its_last_refresh_yet() -> None:
+    world = LoginWorld(Namespace(staleness="cached"))
+    here, there = world.isolate(), world.isolate()
+    made = await here.log_in("mine")
+    assert (await there.chat()).status == 200
+    [login] = world.oauth.logins.values()
+    await asyncio.sleep(120)
+    fresh = world.isolate()
+    assert (await fresh.chat()).status == 200  # its place has cached the record
+    login.revoke_access_tokens()
+    assert (await here.chat()).status == 200
+    assert login.refreshes == 1
+    assert (await fresh.ask("DELETE", f"/v1/logins/{made['id']}")).status == 200
+    assert login.refresh_token not in json.dumps(world.namespace.values)
+
+
+@virtual
+async def test_a_removal_that_kv_has_failed_to_take_is_repeated_in_full() -> None:
+    world = LoginWorld(Namespace(staleness="cached"))
+    isolate = world.isolate()
+    await isolate.log_in("mine")
+    [login] = world.oauth.logins.values()
+    await asyncio.sleep(120)
+    login.revoke_access_tokens()
+    assert (await isolate.chat()).status == 200
+    assert isolate.pool.logins is not None
+    [identity] = [kept.identity for kept in isolate.pool.logins.living]
+    isolate.kv.hide.add(account_key(identity))  # only memory knows of the successor
+    isolate.kv.fail_writes = 1
+    log = Log(world.logs, "debug")
+    removals = [await erase(identity, isolate.pool, isolate._runtime, log) for _ in range(2)]
+    assert removals == [False, True]
+    assert login.refresh_token not in json.dumps(world.namespace.values)
+
+
+@virtual
+async def test_a_login_is_renamed_where_it_seems_to_be_pending_still() -> None:
+    world = LoginWorld(Namespace(staleness="cached"))
+    here, there = world.isolate(KEY), world.isolate(KEY)
+    begun = await here.begin("mine")
+    assert (await there.poll(begun))["status"] == "pending"
+    await asyncio.sleep(2)
+    world.oauth.approve(begun["user_code"])
+    assert (await here.poll(begun))["status"] == "active"
+    renamed = await there.ask("POST", f"/v1/logins/{begun['id']}", {"label": "ours"})
+    assert (renamed.status, renamed.body["status"], renamed.body["label"]) == (200, "pending", "ours")
+    for _ in range(50):
+        await asyncio.gather(serve(here, 5), serve(there, 5))
+    for isolate in (here, there, world.isolate(KEY)):
+        assert set(await isolate.logins()) == {"ours"}
 
 
 @virtual
