@@ -19,8 +19,9 @@ test: test-unit test-worker ## run every test
 test-unit: setup
 	$(RUN) -m pytest tests --ignore=tests/worker --ignore=tests/clients --ignore=tests/production -n auto
 
+# They wait more than they work: two for each core.
 test-worker: setup
-	$(RUN) -m pytest tests/worker -n auto --dist loadfile
+	$(RUN) -m pytest tests/worker -n $$(( 2 * $$(nproc 2>/dev/null || echo 2) )) --dist loadfile
 
 test-production: setup ## run the worker tests on production's runtime (needs uv, Node.js 22 and full internet access)
 	@$(PYTHON) tools/setup_environment.py --deploy
