@@ -7,13 +7,14 @@ they are meant; only of the others the depth is found out.
 
 from typing import Any
 
-from qwen_worker.json_scan import Scanner, scan_array, scan_value
+from qwen_worker.json_scan import Scanner, scan_array, scan_value, skip_spaces
 from qwen_worker.json_text import MOST_LEVELS, TOO_DEEP, JsonTextError, has_few_brackets, nesting_exceeds
 
 _PIECE = 32_768
 _SHORT_PIECE = 2_048
 _VALUE = 4_096
 _GROWTH = 4
+_TRIES = 20
 _INNER_LEVELS = MOST_LEVELS - 1
 """How deep a member of the text's object may be nested."""
 
@@ -59,8 +60,8 @@ def _scan_array(text: str, position: int) -> tuple[list[Any], int]:
     while True:
         end = start + size
         is_rest = end >= len(text)
-        cut = -1 if is_rest else text.rfind("},{", start, end)
-        piece = f"[{text[start:end]}" if cut < 0 else f"[{text[start : cut + 1]}]"
+        cut, next_start = (-1, -1) if is_rest else _cut(text, start, end)
+        piece = f"[{text[start:end]}" if cut < 0 else f"[{text[start:cut]}]"
         is_harmless = has_few_brackets(piece, _INNER_LEVELS)
         if not is_harmless and size > least:
             size //= 2
@@ -77,7 +78,22 @@ def _scan_array(text: str, position: int) -> tuple[list[Any], int]:
         items += some
         if cut < 0 or length < len(piece):
             return items, start - 1 + length
-        start, least = cut + 2, _SHORT_PIECE
+        start, least = next_start, _SHORT_PIECE
+
+
+def _cut(text: str, start: int, end: int) -> tuple[int, int]:
+    """The last place within `text[start:end]` that looks like the end of an object, and where another one
+    starts behind it; (-1, -1) if there is none near the end.
+    """
+    comma = end
+    for _ in range(_TRIES):
+        comma = text.rfind("},", start, comma) + 1
+        if not comma:
+            break
+        next_start = skip_spaces(text, comma + 1)
+        if text.startswith("{", next_start):
+            return comma, next_start
+    return -1, -1
 
 
 def _refuse_if_deep(piece: str) -> None:

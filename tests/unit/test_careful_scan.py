@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from qwen_worker import careful_scan
 from qwen_worker.careful_scan import scanner_of
-from qwen_worker.json_scan import scan_object
+from qwen_worker.json_scan import scan_object, scan_value
 from qwen_worker.json_text import JsonTextError
 
 MANY_BRACKETS = "{[" * 300
@@ -102,6 +102,27 @@ def test_what_is_wrong_is_said_with_its_place_in_the_whole_text(value: str, word
         scan(text)
     place = str(error.value).rpartition(" ")[2]
     assert not place.isdigit() or int(place) >= len(text) - len(value)
+
+
+@pytest.mark.parametrize(
+    "style", [{"separators": (",", ":")}, {}, {"indent": 2}], ids=["compact", "spaces", "lines"]
+)
+def test_a_conversation_is_read_in_pieces_however_it_is_spelled(
+    style: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lengths: list[int] = []
+
+    def noted(text: str, position: int) -> tuple[Any, int]:
+        lengths.append(len(text))
+        return scan_value(text, position)
+
+    monkeypatch.setattr(careful_scan, "scan_value", noted)
+    monkeypatch.setattr(careful_scan, "_PIECE", 2_000)
+    monkeypatch.setattr(careful_scan, "_SHORT_PIECE", 1_000)
+    body = {"messages": [{"role": "user", "content": "if (a) { b[0] },"}] * 600}
+
+    assert scan(json.dumps(body, **style)) == body
+    assert max(lengths) < 2_010
 
 
 def test_boundaries_that_are_none_do_not_make_it_slow(monkeypatch: pytest.MonkeyPatch) -> None:
