@@ -62,7 +62,7 @@ class ResponsesTranslator:
         self._events = Events()
         self._output = StreamOutput(self._events, self._ids, asked.tools)
         self._head: dict[str, Any] | None = None
-        self._echo = ""
+        self._echo = self._begun = ""
         self._failure: ProxyError | None = None
         self.is_over = False
         """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
@@ -154,7 +154,8 @@ class ResponsesTranslator:
             if error is not None:
                 self._fail(error)
                 return
-        if self._head is None:
+        is_first = self._head is None
+        if is_first:
             self._start()
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
@@ -163,7 +164,8 @@ class ResponsesTranslator:
         delta = choice.get("delta")
         if isinstance(delta, dict):
             self._take_delta(delta, choice)
-            self._usual.learn(event.data, chunk)
+            if not is_first:  # which has a role, as no other has, and which the client waits for
+                self._usual.learn(event.data, chunk)
         if finish_reason:
             self.finish_reason = str(finish_reason)
 
@@ -206,11 +208,12 @@ class ResponsesTranslator:
     def _start(self) -> None:
         self._head = response_head(self._ids.response, self._model, self._now_ms())
         self._echo = dumps(self._asked.echo)[1:]
-        self._events.add("response.created", f'"response":{self._response(self._head)}')
+        self._begun = f'"response":{self._response(self._head)}'
+        self._events.add("response.created", self._begun)
         self._add_in_progress()
 
     def _add_in_progress(self) -> None:
-        self._events.add("response.in_progress", f'"response":{self._response(self._head or {})}')
+        self._events.add("response.in_progress", self._begun)
 
     def _add_end(self, status: str, items: list[str], **fields: Any) -> None:
         ended = {**(self._head or {}), "status": status, "usage": usage_of(self.usage), **fields}
