@@ -64,7 +64,7 @@ def assert_answers(snippet: Snippet, worker: Worker, directory: Path) -> None:
     result = subprocess.run(
         COMMANDS[snippet.language],
         input=code,
-        cwd=ANTHROPIC_PROJECT if "anthropic" in code else NODE_PROJECT,
+        cwd=ANTHROPIC_PROJECT if "@anthropic-ai" in code else NODE_PROJECT,
         env={
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(directory),

@@ -40,7 +40,6 @@ def decide(context: BrowserContext, page: Page, decision: str) -> None:
     with context.expect_page() as opened:
         page.get_by_role("link", name="Open Qwen's page").click()
     opened.value.get_by_role("button", name=decision).click()
-    opened.value.close()
 
 
 def login(page: Page, label: str) -> Locator:
