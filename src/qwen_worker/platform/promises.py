@@ -48,25 +48,11 @@ def read(reader: Any) -> Any:
     return NativePromise(Array.of(reader).map(_functions().read)[0])
 
 
-def read_at_least(reader: Any, size: int, view: Any) -> Any:
-    """`reader.readAtLeast(size, view)` of a BYOB reader."""
-    if IS_EMBEDDED:
-        return reader.readAtLeast(size, view)
-    return NativePromise(Array.of(None).map(reader.readAtLeast.bind(reader, size, view))[0])
-
-
-def piped(body: Any, writable: Any, options: Any) -> Any:
-    """`body.pipeTo(writable, options)`."""
-    if IS_EMBEDDED:
-        return body.pipeTo(writable, options)
-    return NativePromise(Array.of(None).map(body.pipeTo.bind(body, writable, options))[0], has_value=False)
-
-
-def called(function: Any) -> Any:
+def called(function: Any, *, has_value: bool = True) -> Any:
     """`function()`, of a JavaScript function with all that it needs bound to it."""
     if IS_EMBEDDED:
         return function()
-    return NativePromise(Array.of(None).map(function)[0])
+    return NativePromise(Array.of(None).map(function)[0], has_value=has_value)
 
 
 class NativePromise:

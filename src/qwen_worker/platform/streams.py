@@ -160,7 +160,7 @@ class IdentityPipe:
         options = js_object({"preventClose": True, "preventAbort": True})
         is_broken = False
         try:
-            await promises.piped(body, self._writable, options)
+            await promises.called(body.pipeTo.bind(body, self._writable, options), has_value=False)
         except JsException:
             is_broken = True
         self._writer = self._writable.getWriter()
@@ -186,8 +186,10 @@ class IdentityPipe:
         while self._branch is not None:
             if self._branch_reader is None:
                 self._branch_reader = self._branch.getReader(js_object({"mode": "byob"}))
+            reader = self._branch_reader
+            read = reader.readAtLeast.bind(reader, 1, Uint8Array.new(PIECE_BYTES))
             try:
-                step = await promises.read_at_least(self._branch_reader, 1, Uint8Array.new(PIECE_BYTES))
+                step = await promises.called(read)
             except JsException:
                 step = None
             if step is None or step.done:
