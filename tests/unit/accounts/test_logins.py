@@ -208,14 +208,22 @@ async def test_health_is_degraded_while_no_account_can_be_used() -> None:
     assert (await isolate.chat()).headers["x-qwen-account"] == "another"
 
 
-@virtual
-async def test_what_another_isolate_still_writes_of_a_removed_login_is_deleted() -> None:
-    world = LoginWorld(Namespace(staleness="cached"))
+async def used_in_two_places(world: LoginWorld) -> tuple[GatewayIsolate, GatewayIsolate, Any, Any]:
+    """Where a login was made two minutes ago, where it is used too, what the admin was told of it, and the
+    simulator's login.
+    """
     here, there = world.isolate(), world.isolate()
     made = await here.log_in("mine")
     assert (await there.chat()).status == 200
     [login] = world.oauth.logins.values()
     await asyncio.sleep(120)
+    return here, there, made, login
+
+
+@virtual
+async def test_what_another_isolate_still_writes_of_a_removed_login_is_deleted() -> None:
+    world = LoginWorld(Namespace(staleness="cached"))
+    here, there, made, login = await used_in_two_places(world)
     assert (await there.chat()).status == 200
     await here.ask("DELETE", f"/v1/logins/{made['id']}")
     login.revoke_access_tokens()
@@ -232,11 +240,7 @@ async def test_what_another_isolate_still_writes_of_a_removed_login_is_deleted()
 @virtual
 async def test_a_login_is_removed_where_kv_does_not_show_its_last_refresh_yet() -> None:
     world = LoginWorld(Namespace(staleness="cached"))
-    here, there = world.isolate(), world.isolate()
-    made = await here.log_in("mine")
-    assert (await there.chat()).status == 200
-    [login] = world.oauth.logins.values()
-    await asyncio.sleep(120)
+    here, _, made, login = await used_in_two_places(world)
     fresh = world.isolate()
     assert (await fresh.chat()).status == 200  # its place has cached the record
     login.revoke_access_tokens()
