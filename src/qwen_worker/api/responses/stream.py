@@ -154,8 +154,7 @@ class ResponsesTranslator:
             if error is not None:
                 self._fail(error)
                 return
-        is_first = self._head is None
-        if is_first:
+        if self._head is None:
             self._start()
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
@@ -164,8 +163,7 @@ class ResponsesTranslator:
         delta = choice.get("delta")
         if isinstance(delta, dict):
             self._take_delta(delta, choice)
-            if not is_first:  # which has a role, as no other has, and which the client waits for
-                self._usual.learn(event.data, chunk)
+            self._usual.learn(event.data, chunk)
         if finish_reason:
             self.finish_reason = str(finish_reason)
 
