@@ -36,6 +36,7 @@ class Gathering:
         async def ask_one_by_one() -> None:
             for number, journey in waiting:
                 opened = await journey.ask()
+                journey.count_beginning()
                 answer = cast(WholeAnswer, opened.content)
                 if answer.rest is not None:
                     opened.answer.cancel()
