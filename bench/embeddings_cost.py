@@ -5,7 +5,7 @@ from functools import partial
 from bench.client import post
 from bench.load import least_of, request_cost, warm_up
 from bench.report import ON_EMBEDDED, Section, at_most, times
-from bench.workers import LIMIT, OURS_B, running
+from bench.workers import LIMIT, OURS_B, PASSING, running
 
 _REQUEST = {
     "model": "text-embedding-v4",
@@ -22,10 +22,11 @@ BASE64 = post("/v1/embeddings", {**_REQUEST, "encoding_format": "base64"})
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """As the host answers, and made base64, against a pass-through of the floats."""
     count = 20 if quick else 100
-    with running(LIMIT, OURS_B, upstream_port=upstream_port) as (limit, ours):
-        await warm_up([limit, ours], FLOATS)
+    with running(LIMIT, PASSING, OURS_B, upstream_port=upstream_port) as (limit, passing, ours):
+        await warm_up([limit, passing, ours], FLOATS)
         jobs = {
             LIMIT.name: partial(request_cost, limit, FLOATS, count),
+            PASSING.name: partial(request_cost, passing, FLOATS, count),
             "ours, floats": partial(request_cost, ours, FLOATS, count),
             "ours, base64": partial(request_cost, ours, BASE64, count),
         }

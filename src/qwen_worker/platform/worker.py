@@ -81,6 +81,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest
         background=WorkerBackground(ctx),
         random=random.random,
         open_pipe=open_pipe,
+        pack_floats=_pack_floats,
         database=environment.database,
         rate_limit=environment.rate_limit,
     )
@@ -388,6 +389,12 @@ def _database(binding: Any) -> ports.Database:
     from qwen_worker.platform.database import WorkerDatabase
 
     return WorkerDatabase(binding)
+
+
+def _pack_floats(arrays: list[bytes]) -> list[bytes]:
+    from qwen_worker.platform.float32 import pack_floats
+
+    return pack_floats(arrays)
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
