@@ -12,6 +12,7 @@ from openai import OpenAI
 
 from tests.simulator.config import DEFAULT_API_KEY
 from tests.simulator.embeddings_endpoint import vector
+from tests.simulator.json_types import JsonValue
 from tests.simulator.recording import ReceivedRequest
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartWorker, oauth_variables
@@ -151,7 +152,7 @@ def test_what_is_no_list_of_embeddings_has_its_own_status(
     only_key: Worker,
     simulator: QwenSimulator,
     encoding_format: str,
-    body: object,
+    body: JsonValue,
     expected: tuple[int, str],
 ) -> None:
     simulator.faults.add({"status": 200, "body": body}, endpoint="embeddings")
@@ -184,9 +185,9 @@ def test_what_was_cut_off_is_asked_for_again(
 
 @pytest.mark.parametrize("embedding", [[1, None], ["1"], [[1]], [True], [1e39], None, '"],["'])
 def test_a_vector_that_cannot_be_made_base64_is_a_fault_of_the_host(
-    only_key: Worker, simulator: QwenSimulator, embedding: object
+    only_key: Worker, simulator: QwenSimulator, embedding: JsonValue
 ) -> None:
-    answer = {"status": 200, "body": {"data": [{"embedding": embedding, "index": 0}]}}
+    answer: JsonValue = {"status": 200, "body": {"data": [{"embedding": embedding, "index": 0}]}}
     simulator.faults.add(answer, endpoint="embeddings", times=2)
 
     refused = create(only_key, encoding_format="base64")
