@@ -4,6 +4,7 @@ import base64
 import json
 import struct
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from openai import OpenAI
@@ -34,5 +35,6 @@ def test_embeddings(client: OpenAI, count: int) -> None:
 
     assert [item.embedding for item in floats.data] == [vector(text) for text in texts]
     encoded = [base64.b64encode(struct.pack("<1024f", *vector(text))).decode() for text in texts]
-    assert [item.embedding for item in packed.data] == encoded
+    in_base64: list[Any] = [item.embedding for item in packed.data]
+    assert in_base64 == encoded
     assert floats.usage == packed.usage
