@@ -45,6 +45,9 @@ class Gathering:
                 if number == 0:
                     self.headers = journey.headers(opened)
 
+        if len(self._journeys) == 1:
+            await ask_one_by_one()
+            return cast("list[T]", taken)
         tasks = [asyncio.ensure_future(ask_one_by_one()) for _ in self._journeys[:AT_ONCE]]
         try:
             await asyncio.gather(*tasks)

@@ -27,6 +27,10 @@ _MAKE: dict[str, Callable[[], Any]] = {
     "bind_close": lambda: _binder(js.WritableStreamDefaultWriter.prototype.close),
     # binds `undefined` and the arguments of `fetch` to it
     "bind_fetch": lambda: js.fetch.bind,
+    # binds bytes to the decoder of Latin-1
+    "bind_latin1": lambda: Function.prototype.bind.bind(
+        js.TextDecoder.prototype.decode, js.TextDecoder.new("latin1")
+    ),
     # binds a stream, where to, and options to `pipeTo`
     "bind_pipe_to": lambda: _binder(js.ReadableStream.prototype.pipeTo),
     # binds a stream's reader to its `read`
@@ -51,10 +55,13 @@ _MAKE: dict[str, Callable[[], Any]] = {
     "console_warn": lambda: js.console.warn,
     # the options of `pipeTo` a stream that goes on afterwards
     "goes_on": lambda: js_object({"preventClose": True, "preventAbort": True}),
+    "is_finite": lambda: js.Number.isFinite,
     "new_bytes": lambda: js.Uint8Array.new,
     "new_controller": lambda: js.AbortController.new,
+    "new_float32": lambda: js.Float32Array.new,
     "new_identity_stream": lambda: js.IdentityTransformStream.new,
     "new_response": lambda: js.Response.new,
+    "parse_json": lambda: js.JSON.parse,
     "with_resolvers": lambda: Promise.withResolvers,
 }
 

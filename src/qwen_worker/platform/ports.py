@@ -95,6 +95,10 @@ class Runtime(NamedTuple):
     background: Background
     random: Callable[[], float]
     open_pipe: Callable[[], Pipe]
+    pack_floats: Callable[[list[bytes]], list[bytes]]
+    """Makes little-endian float32 of JSON arrays of numbers, which are given without their brackets. Raises
+    ValueError if there is anything else in one, or a number that is too large.
+    """
     database: Database | None = None
     rate_limit: "Callable[[int], RateLimit | None]" = _no_rate_limit
     """The binding that counts so many requests a minute, if there is one."""

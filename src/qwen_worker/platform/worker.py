@@ -97,6 +97,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest
         WorkerBackground(ctx),
         random.random,
         open_pipe,
+        _pack_floats,
         environment.database,
         environment.rate_limit,
     )
@@ -404,6 +405,12 @@ def _database(binding: Any) -> ports.Database:
     from qwen_worker.platform.database import WorkerDatabase
 
     return WorkerDatabase(binding)
+
+
+def _pack_floats(arrays: list[bytes]) -> list[bytes]:
+    from qwen_worker.platform.float32 import pack_floats
+
+    return pack_floats(arrays)
 
 
 def _fetch_error(error: JsException) -> ports.FetchError:
