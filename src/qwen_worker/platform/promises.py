@@ -4,8 +4,7 @@ When Python calls a function that returns a promise, Pyodide makes an asyncio fu
 that is woken in a later turn of the event loop: some 60 us for each on current runtimes. Here the function is
 called by `Array.map`, which returns an array, and the promise itself wakes the task that awaits it.
 
-The embedded runtime gains nothing by that; there these are the runtime's own calls. The functions return what
-is to be awaited, which raises JsException if the promise is broken.
+The functions return what is to be awaited, which raises JsException if the promise is broken.
 """
 
 import asyncio
@@ -18,35 +17,31 @@ from js import queueMicrotask
 from pyodide.ffi import create_once_callable
 
 from qwen_worker.platform import natives
-from qwen_worker.platform.interop import IS_EMBEDDED, jsnull
+from qwen_worker.platform.interop import jsnull
 
 
-def fetched(url: str, options: Any) -> Any:
+def fetched(url: str, options: Any) -> "NativePromise":
     """`fetch(url, options)`."""
-    if IS_EMBEDDED:
-        return js.fetch(url, options)
     return called(natives.bind_fetch(None, url, options))
 
 
-def request_bytes(request: Any) -> Any:
+def request_bytes(request: Any) -> "NativePromise":
     """`request.arrayBuffer()`."""
-    return request.arrayBuffer() if IS_EMBEDDED else called(natives.bind_request_bytes(request))
+    return called(natives.bind_request_bytes(request))
 
 
-def response_bytes(response: Any) -> Any:
+def response_bytes(response: Any) -> "NativePromise":
     """`response.arrayBuffer()`."""
-    return response.arrayBuffer() if IS_EMBEDDED else called(natives.bind_response_bytes(response))
+    return called(natives.bind_response_bytes(response))
 
 
-def read(reader: Any) -> Any:
+def read(reader: Any) -> "NativePromise":
     """`reader.read()` of a default reader."""
-    return reader.read() if IS_EMBEDDED else called(natives.bind_read(reader))
+    return called(natives.bind_read(reader))
 
 
-def called(function: Any, *, has_value: bool = True) -> Any:
+def called(function: Any, *, has_value: bool = True) -> "NativePromise":
     """`function()`, of a JavaScript function with all that it needs bound to it."""
-    if IS_EMBEDDED:
-        return function()
     return NativePromise(natives.call_in_array(function)[0], has_value=has_value)
 
 
