@@ -52,7 +52,8 @@ class ObjectText(NamedTuple):
 _decoder: Any = json.JSONDecoder(parse_constant=no_constant)
 _scan_value: Scanner = _decoder.scan_once
 
-_SPACE = r"[ \t\n\r]*"
+_SPACES = " \t\n\r"
+_SPACE = rf"[{_SPACES}]*"
 _KEY = rf'"([^"\\\x00-\x1f]*)"{_SPACE}:{_SPACE}'
 _first_key = re.compile(rf"\{{{_SPACE}(?:{_KEY}|\}})").match
 _next_key = re.compile(rf"{_SPACE}(?:,{_SPACE}{_KEY}|\}})").match
@@ -187,6 +188,8 @@ class Items:
 
 def skip_spaces(text: str, position: int) -> int:
     """The position of the next character that is not JSON's white space."""
+    if text[position : position + 1] not in _SPACES:
+        return position
     match = _spaces(text, position)
     return match.end() if match else position
 

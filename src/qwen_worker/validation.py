@@ -22,16 +22,14 @@ def body_text(raw: bytes) -> tuple[bytes, str]:
     raw = raw.removeprefix(BYTE_ORDER_MARK)
     if not raw or raw.isspace():
         raise InvalidRequest("The request body is empty; it must be a JSON object.", code="invalid_json")
-    text = raw.decode("latin-1")
-    if not text.isascii():
-        try:
-            raw.decode()
-        except UnicodeDecodeError as error:
-            raise InvalidRequest(
-                f"The request body is not valid UTF-8: byte {error.start} cannot be decoded.",
-                code="invalid_json",
-            ) from None
-    return raw, text
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"The request body is not valid UTF-8: byte {error.start} cannot be decoded.",
+            code="invalid_json",
+        ) from None
+    return raw, text if text.isascii() else raw.decode("latin-1")
 
 
 def json_body(raw: bytes) -> dict[str, Any]:

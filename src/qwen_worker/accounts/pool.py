@@ -36,7 +36,7 @@ MOST_MODELS = 128
 class Account:
     """One account."""
 
-    __slots__ = ("_refused_stage", "base_url", "health_id", "settings", "source")
+    __slots__ = ("_refused_stage", "_ways", "base_url", "health_id", "settings", "source")
 
     def __init__(
         self, settings: AccountSettings, source: "CredentialSource", health_id: str, base_url: str
@@ -48,6 +48,7 @@ class Account:
         self.base_url = base_url
         """Where a key calls; a login's host is told by its token."""
         self._refused_stage: object = None
+        self._ways = Ways(settings.responses, settings.messages, settings.completions)
 
     @property
     def label(self) -> str:
@@ -56,8 +57,7 @@ class Account:
 
     def access(self, model: str) -> AccountAccess:
         """What a call to this account needs; `model` is the model's name at its host."""
-        ways = Ways(self.settings.responses, self.settings.messages, self.settings.completions)
-        return AccountAccess(self.settings.label, self.source, model, ways)
+        return AccountAccess(self.settings.label, self.source, model, self._ways)
 
     def serves(self, asked: str, resolved: str) -> bool:
         """Whether it may be asked for a model, under the client's name or the one that Qwen knows."""
