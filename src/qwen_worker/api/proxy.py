@@ -86,7 +86,9 @@ class Journey:
         settings, client = self._context.settings, self._context.client
         model = self._model or settings.default_model
         if self._meter is not None:
-            is_known = model in (settings.default_model, *settings.models, *settings.model_aliases)
+            is_known = (
+                model == settings.default_model or model in settings.models or model in settings.model_aliases
+            )
             self._meter.asked(model, is_known=is_known, is_stream=is_stream)
         if client.models and not may_use(client, model, settings.model_aliases):
             raise model_not_found()
@@ -115,11 +117,13 @@ class Journey:
         self._log = self._context.log.bound(account=opened.account)
         return opened
 
-    def count_beginning(self) -> None:
-        """Counts that an account has begun to answer, when that is on its way to the client."""
+    def count_beginning(self, *, is_whole: bool = False) -> None:
+        """Counts that an account has begun to answer, when that is on its way to the client. `is_whole`: the
+        end is counted next.
+        """
         sent, self._exchange.sent = self._exchange.sent, None
         if self._meter is not None and sent is not None:
-            self._meter.answered(*sent)
+            self._meter.answered(*sent, is_whole=is_whole)
 
     # --- a whole answer
 
@@ -138,7 +142,7 @@ class Journey:
             self.count(completion, answer.data, len(answer.data))
             return
         self._context.respond(Response(200, headers, _body_of(opened, answer)))
-        self.count_beginning()
+        self.count_beginning(is_whole=True)
         self.log_end("completion ended", answer.completion, len(answer.data))
         self.count(answer.completion, answer.data, len(answer.data))
 

@@ -26,6 +26,7 @@ class Meter:
     __slots__ = (
         "_api",
         "_began_ms",
+        "_beginning",
         "_client",
         "_ledger",
         "_lent",
@@ -45,6 +46,8 @@ class Meter:
         self._runtime = runtime
         self._log = log
         self._began_ms = runtime.clock.now_ms()
+        self._beginning: dict[str, int] = {}
+        """What is counted together with the end."""
         self._model = ""
         self._row: Row | None = None
         self._samples: list[RequestSample] = []
@@ -60,17 +63,24 @@ class Meter:
         self._model = model if is_known or model in self._ledger.models else OTHER
         self.is_stream = is_stream
 
-    def answered(self, account: str, model: str, body: bytes) -> None:
+    def answered(self, account: str, model: str, body: bytes, *, is_whole: bool = False) -> None:
         """Notes that an account has begun to answer this body. If several answer parts of a request, the
-        first one counts.
+        first one counts. `is_whole`: the answer is there, and `ended` is called next.
         """
         row = self._row
         if row is None:
             waited_ms = self._runtime.clock.now_ms() - self._began_ms
             model = model[:_LONGEST_MODEL]
             row = self._row = self._new_row(account, model if self._ledger.knows_model(model) else OTHER)
-            streams = int(self.is_stream)
-            self._add(row, requests=1, streams=streams, inputs=self.inputs, first_byte_ms=waited_ms)
+            beginning = {"requests": 1, "first_byte_ms": waited_ms}
+            if self.is_stream:
+                beginning["streams"] = 1
+            if self.inputs:
+                beginning["inputs"] = self.inputs
+            if is_whole:
+                self._beginning = beginning
+            else:
+                self._add(row, beginning)
         if self.is_stream or self._client.tokens_per_day is not None:
             from qwen_worker.usage.estimates import estimated_input, sample_of
 
@@ -80,7 +90,7 @@ class Meter:
                 # Counted now, since a client that always hangs up would never reach its limit otherwise.
                 lent = estimated_input(sample)
                 self._lent += lent
-                self._add(row, estimated_input_tokens=lent)
+                self._add(row, {"estimated_input_tokens": lent})
 
     def ended(
         self, error: ProxyError | None, usage: dict[str, Any] | None, kept: bytes, size_bytes: int
@@ -92,14 +102,16 @@ class Meter:
                 self.failed(error)
             return
         told = tokens_told(usage)
-        changes = {
+        changes = self._beginning | {
             "completed" if error is None else f"{_class_of(error)}_errors": 1,
             "duration_ms": self._runtime.clock.now_ms() - self._began_ms,
             "input_tokens": told.input or 0,
-            "cached_tokens": told.cached,
             "output_tokens": told.output or 0,
-            "reasoning_tokens": told.reasoning,
         }
+        if told.cached:
+            changes["cached_tokens"] = told.cached
+        if told.reasoning:
+            changes["reasoning_tokens"] = told.reasoning
         if told.input is None or told.output is None or self._lent:
             from qwen_worker.usage.estimates import estimated_input, estimated_output
 
@@ -109,24 +121,25 @@ class Meter:
                 changes["estimated_input_tokens"] = sum(map(estimated_input, self._samples))
             if told.output is None:
                 changes["estimated_output_tokens"] = estimated_output(kept, size_bytes)
-        self._add(row, **changes)
+        self._add(row, changes)
         self._write_soon()
 
     def failed(self, error: ProxyError) -> None:
         """The request has been answered with an error."""
-        row, changes = self._row, {f"{_class_of(error)}_errors": 1}
+        duration_ms = self._runtime.clock.now_ms() - self._began_ms
+        row, changes = self._row, {f"{_class_of(error)}_errors": 1, "duration_ms": duration_ms}
         if row is None:
             row = self._row = self._new_row(error.account or "", self._model[:_LONGEST_MODEL])
             changes["requests"] = 1
             changes["streams"] = int(self.is_stream)
-        self._add(row, **changes, duration_ms=self._runtime.clock.now_ms() - self._began_ms)
+        self._add(row, changes)
         self._write_soon()
 
     def _new_row(self, account: str, model: str) -> Row:
         began_ms = self._began_ms
         return Row(utc_day(began_ms), self._client.label, utc_hour(began_ms), model, account, self._api)
 
-    def _add(self, row: Row, **changes: int) -> None:
+    def _add(self, row: Row, changes: dict[str, int]) -> None:
         runtime = self._runtime
         if self._client.tokens_per_day is not None:
             budget = self._ledger.budget(row.client, runtime.clock.now_ms())
