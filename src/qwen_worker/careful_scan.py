@@ -10,6 +10,8 @@ from typing import Any
 from qwen_worker.json_scan import Scanner, scan_array, scan_value, skip_spaces
 from qwen_worker.json_text import MOST_LEVELS, TOO_DEEP, JsonTextError, has_few_brackets, nesting_exceeds
 
+_LONG = 524_288
+"""A longer text has too many brackets in nearly all cases, so they are not counted."""
 _PIECE = 32_768
 _SHORT_PIECE = 2_048
 _VALUE = 4_096
@@ -24,7 +26,8 @@ def scanner_of(text: str) -> Scanner:
 
     It raises JsonTextError, also for what is nested too deeply.
     """
-    return _scan if has_few_brackets(text) else _scan_carefully
+    is_harmless = len(text) < _LONG and has_few_brackets(text)
+    return _scan if is_harmless else _scan_carefully
 
 
 def _scan(text: str, position: int) -> tuple[Any, int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from qwen_worker.platform.ports import Clock, Pipe, StreamBroken
 
 FIRST_LOOK_SECONDS = 0.5
+SLOWER = 4
 LONGEST_LOOK_SECONDS = 8.0
 """What went through is looked at less and less often, since each look costs as much as ten chunks."""
 
@@ -153,7 +154,7 @@ class IdleWatchdog:
         if heard > self._heard:
             self._pause_seconds = min(
                 self._longest_pause_seconds,
-                2 * self._pause_seconds,
+                SLOWER * self._pause_seconds,
                 self._pause_seconds * LOOK_BYTES / (heard - self._heard),
             )
             self._heard, self._heard_ms = heard, now_ms
