@@ -21,7 +21,7 @@ from tests.support.token_endpoint import TokenEndpoint, login_json
 
 
 def no_pipe() -> Any:
-    """Plays `Runtime.open_pipe`: credentials stream nothing."""
+    """Plays what opens a pipe: credentials stream nothing."""
     raise AssertionError("credentials open no pipe")
 
 
@@ -42,7 +42,7 @@ class Isolate:
         self.lines: list[dict[str, Any]] = []
         self.background = TaskBackground()
         chance = (rng or random.Random(seed)).random
-        self.runtime = Runtime(VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe)
+        self.runtime = Runtime(VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe, no_pipe)
         self.log = Log(self._take_line, log_level, "request-1")
         self._state = CredentialState()
         self.configure(env if env is not None else {"QWEN_CLI_AUTH": login_json()})

@@ -95,6 +95,8 @@ class Runtime(NamedTuple):
     background: Background
     random: Callable[[], float]
     open_pipe: Callable[[], Pipe]
+    open_translating_pipe: Callable[[], Pipe]
+    """Opens one that is cheaper for what is translated than for what is relayed."""
     database: Database | None = None
     rate_limit: "Callable[[int], RateLimit | None]" = _no_rate_limit
     """The binding that counts so many requests a minute, if there is one."""

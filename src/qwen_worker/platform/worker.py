@@ -23,7 +23,7 @@ from qwen_worker.app import Gateway, Isolate
 from qwen_worker.platform import lifetime, ports, promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object
-from qwen_worker.platform.streams import open_pipe
+from qwen_worker.platform.streams import open_pipe, open_pushed_pipe
 
 DISCARD_MS = 1000
 """How long the body of a refused request is read."""
@@ -81,6 +81,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest
         background=WorkerBackground(ctx),
         random=random.random,
         open_pipe=open_pipe,
+        open_translating_pipe=open_pushed_pipe,
         database=environment.database,
         rate_limit=environment.rate_limit,
     )
