@@ -134,10 +134,8 @@ class ResponsesTranslator:
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
         """With `is_cut_off`, an event that is no JSON is ignored: it was not sent to its end."""
-        text = self._usual.text_of_events(data) if self._parser.is_between_events else None
-        if text is not None:
-            self._take_text(text)
-            return
+        usual, data = self._usual.text_of_events(self._parser, data)
+        self._take_text(usual)
         for event in self._parser.feed(data):
             text = None if event.name or event.comment else self._usual.text_of(event.data)
             if text is not None:
