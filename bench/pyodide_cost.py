@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import NamedTuple
 
+from bench import embeddings_cost
 from bench.client import chat, response
 from bench.load import (
     BURST_CHUNKS,
@@ -51,13 +52,13 @@ class Compared(NamedTuple):
 
 
 Costs = dict[tuple[Measured, str], float]
-"""Seconds of CPU by Worker and load: a size of REQUESTS, "paced" and "burst" (a chunk), or the latter two
-with "Responses" before them.
+"""Seconds of CPU by Worker and load: a size of REQUESTS, "floats" and "base64" (embeddings), "paced" and
+"burst" (a chunk), or the latter two with "Responses" before them.
 """
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """All Workers of both Pyodides in turn; three tables for each Pyodide."""
+    """All Workers of both Pyodides in turn; four tables for each Pyodide."""
     runtimes = installed()
     if not runtimes:
         print("Nothing is measured in Node.js: `tools/setup_environment.py --production` installs Pyodide.")
@@ -82,6 +83,7 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
         for section in (
             _chunk_section(runtime, compared, costs, plan),
             _request_section(runtime, compared, costs),
+            _embeddings_section(runtime, compared, costs),
             _first_byte_section(runtime, compared, medians),
         )
     ]
@@ -94,6 +96,11 @@ async def _costs(workers: Collection[Measured], ours: Collection[Measured], plan
         for kind, (request, count) in REQUESTS.items()
         for worker in workers
     }
+    for worker in workers:
+        if worker.name not in (RELAY.name, PARSING.name):
+            requests[worker, "floats"] = partial(request_cost, worker, embeddings_cost.FLOATS, 30)
+    for worker in ours:
+        requests[worker, "base64"] = partial(request_cost, worker, embeddings_cost.BASE64, 30)
     streams: dict[tuple[Measured, str], Callable[[], Awaitable[float]]] = {}
     for worker in workers:
         paced, burst = (chat(2_000, bench=wish) for wish in _wishes(plan))
@@ -181,6 +188,14 @@ def _request_section(runtime: str, compared: Compared, costs: Costs) -> Section:
             at_most("CPU of a 2 MB request, to the same", ours["2 MB"] / base["2 MB"], 1.6),
         ],
     )
+
+
+def _embeddings_section(runtime: str, compared: Compared, costs: Costs) -> Section:
+    limit, passing, floats = (
+        costs[worker, "floats"] for worker in (compared.limit, compared.passing, compared.ours)
+    )
+    found = embeddings_cost.Costs(limit, passing, floats, costs[compared.ours, "base64"])
+    return embeddings_cost.section(runtime, found)
 
 
 def _first_byte_section(runtime: str, compared: Compared, medians: dict[Measured, float]) -> Section:

@@ -3,17 +3,14 @@
 import os
 import re
 import time
-from collections.abc import Callable
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from qwen_worker.accounts.pool import AccountPool
-from qwen_worker.api.anthropic_clients import speaks_anthropic
 from qwen_worker.api.context import Context
-from qwen_worker.api.openai_errors import openai_error_body
-from qwen_worker.api.passed_headers import RATE_LIMIT_HEADERS, UPSTREAM_REQUEST_ID
 from qwen_worker.api.routes import Endpoint, Route, endpoint_names, find_route, is_protected
 from qwen_worker.auth import identify
-from qwen_worker.config.client_keys import ADMIN, ClientKey
+from qwen_worker.config.client_keys import ADMIN, ANYONE, ClientKey
 from qwen_worker.config.settings import Settings
 from qwen_worker.errors import (
     ConfigurationInvalid,
@@ -24,37 +21,16 @@ from qwen_worker.errors import (
     ProxyError,
 )
 from qwen_worker.log import Log
-from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Response, Runtime
+from qwen_worker.platform.ports import Environment, InboundRequest, LogSink, Respond, Runtime
+from qwen_worker.reply import Reply, preflight
 from qwen_worker.upstream.error_reader import ErrorReader
 from qwen_worker.version import __version__
 
 if TYPE_CHECKING:
     from qwen_worker.credentials.state import CredentialState
     from qwen_worker.usage.ledger import Ledger
-    from qwen_worker.usage.meter import Meter
 
 _VALID_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}", re.ASCII)
-
-CORS_HEADERS = {
-    "access-control-allow-origin": "*",
-    "access-control-expose-headers": ", ".join(
-        (
-            "x-request-id",
-            "request-id",
-            "retry-after",
-            "x-should-retry",
-            "x-qwen-account",
-            UPSTREAM_REQUEST_ID,
-            *RATE_LIMIT_HEADERS,
-        )
-    ),
-}
-PREFLIGHT_HEADERS = {
-    "access-control-allow-methods": "GET, HEAD, POST, DELETE, OPTIONS",
-    "access-control-max-age": "86400",
-    "vary": "access-control-request-headers",
-}
-DEFAULT_ALLOWED_HEADERS = "authorization, content-type, x-api-key, api-key, x-request-id"
 
 
 class Isolate:
@@ -103,29 +79,19 @@ class Gateway:
         self._has_admin = settings.admin_key is not None
         self._sink = sink
         self._announced = False
+        self._random = Random(os.urandom(32))  # noqa: S311 - an id is no secret
+        """For the ids of requests: asking the runtime for each takes ten times as long."""
 
     async def handle(self, request: InboundRequest, runtime: Runtime, respond: Respond) -> None:
         """Answers any request: calls `respond` once, and goes on while a stream lasts. Never raises."""
-        request_id = _request_id(request)
+        request_id = self._request_id(request)
         log = Log(self._sink, self._settings.log_level, request_id)
         if not self._announced:
             self._announce(log, runtime)
         route = find_route(request.path, self._has_admin)
-        reply = _Reply(request, request_id, respond, route)
-        context = Context(
-            request,
-            request_id,
-            "",
-            self._settings,
-            self.pool,
-            runtime,
-            log,
-            ErrorReader(self._secrets, runtime.clock.now_ms),
-            reply.respond,
-            self.started_ms,
-        )
+        reply = Reply(request, request_id, respond, route)
         try:
-            await self._answer(context, route, reply)
+            await self._answer(request, runtime, log, route, reply)
         except ProxyError as error:
             _log_error(log, error, reply.client)
             await reply.fail(error)
@@ -152,30 +118,26 @@ class Gateway:
 
             await keep_usage(self.ledger, runtime.database, runtime.clock, log)
 
-    async def _answer(self, context: Context, route: Route | None, reply: "_Reply") -> None:
+    async def _answer(
+        self, request: InboundRequest, runtime: Runtime, log: Log, route: Route | None, reply: Reply
+    ) -> None:
         """Calls the handler. Raises ProxyError."""
-        request = context.request
         if request.method != "POST":
             # No handler reads it then; the next request on the connection would fail (workers-runtime).
             await request.discard_body()
         if request.method == "OPTIONS":
-            context.respond(_preflight(request, route))
+            reply.respond(preflight(request, route))
             return
+        client, ledger = ANYONE, None
         endpoint = None if route is None else route.endpoint(request.method)
         place = endpoint or route
         if is_protected(request.path) if place is None else place.needs_key:
             self._check_configuration()
-            settings = self._settings
-            client = identify(
-                request, settings.client_keys, settings.admin_key, now_ms=context.runtime.clock.now_ms
-            )
-            context.log.debug("authentication passed", required=bool(settings.client_keys))
-            reply.client = client
-            context = context._replace(client=client)
+            client = reply.client = self._identified(request, runtime, log)
             if endpoint is not None:
                 if client is ADMIN and endpoint.api is not None:
                     raise NotPermitted("The admin key may see usage, and use no model. Send a client key.")
-                context = await self._admit(context, endpoint, client, reply)
+                ledger = await self._admit(client, endpoint, runtime, log, reply)
         if route is None:
             names = endpoint_names(has_admin=self._has_admin)
             raise NotFound(f"Unknown path. This gateway has {', '.join(names)}.")
@@ -184,18 +146,44 @@ class Gateway:
         if self._has_admin:
             from qwen_worker.accounts.login_upkeep import attend
 
-            reading = attend(self.pool, context.runtime, context.log)
+            reading = attend(self.pool, runtime, log)
             if reading is not None:
                 await reading
-        await endpoint.handler(context._replace(argument=route.argument) if route.argument else context)
+        await endpoint.handler(
+            Context(
+                request,
+                reply.request_id,
+                route.argument,
+                self._settings,
+                self.pool,
+                runtime,
+                log,
+                ErrorReader(self._secrets, runtime.clock.now_ms),
+                reply.respond,
+                self.started_ms,
+                client,
+                ledger,
+                reply.meter,
+            )
+        )
+
+    def _identified(self, request: InboundRequest, runtime: Runtime, log: Log) -> ClientKey:
+        """Whose request it is. Raises InvalidApiKey."""
+        settings = self._settings
+        client = identify(request, settings.client_keys, settings.admin_key, now_ms=runtime.clock.now_ms)
+        log.debug("authentication passed", required=bool(settings.client_keys))
+        return client
 
     async def _admit(
-        self, context: Context, endpoint: Endpoint, client: ClientKey, reply: "_Reply"
-    ) -> Context:
-        """Holds a client to its limits, and has its request counted. Raises ProxyError."""
-        runtime, is_limited = context.runtime, client.tokens_per_day is not None
+        self, client: ClientKey, endpoint: Endpoint, runtime: Runtime, log: Log, reply: Reply
+    ) -> "Ledger | None":
+        """Holds a client to its limits, and has its request counted. Raises ProxyError.
+
+        Returns what is known of usage; None where nothing is counted.
+        """
+        is_limited = client.tokens_per_day is not None
         if runtime.database is None and not is_limited and client.requests_per_minute is None:
-            return context
+            return None
         if self.ledger is None:
             from qwen_worker.usage.ledger import Ledger
 
@@ -206,15 +194,22 @@ class Gateway:
 
             reply.client_headers = lambda: token_headers(ledger, client, runtime.clock.now_ms())
         if endpoint.api is None:
-            return context._replace(ledger=ledger)
+            return ledger
         from qwen_worker.usage.meter import Meter
 
-        reply.meter = meter = Meter(ledger, client, endpoint.api, runtime, context.log)
+        reply.meter = Meter(ledger, client, endpoint.api, runtime, log)
         if is_limited or client.requests_per_minute is not None:
             from qwen_worker.usage.limits import admit
 
-            await admit(ledger, client, runtime, context.log)
-        return context._replace(ledger=ledger, meter=meter)
+            await admit(ledger, client, runtime, log)
+        return ledger
+
+    def _request_id(self, request: InboundRequest) -> str:
+        """The caller's id if it has the form of one, otherwise a new one."""
+        given = request.header("x-request-id")
+        if given is not None and _VALID_REQUEST_ID.fullmatch(given):
+            return given
+        return f"req_{self._random.getrandbits(96):024x}"
 
     def _check_configuration(self) -> None:
         if self._fatal_problem is not None:
@@ -245,82 +240,6 @@ def _presence(settings: Settings) -> dict[str, Any]:
         "QWEN_BASE_URL": settings.base_url is not None,
         "model": settings.default_model,
     }
-
-
-def _request_id(request: InboundRequest) -> str:
-    """The caller's id if it has the form of one, otherwise a new one."""
-    given = request.header("x-request-id")
-    if given is not None and _VALID_REQUEST_ID.fullmatch(given):
-        return given
-    return f"req_{os.urandom(12).hex()}"
-
-
-class _Reply:
-    """The response to one request, which is given once."""
-
-    __slots__ = (
-        "_begun",
-        "_request",
-        "_request_id",
-        "_respond",
-        "_route",
-        "client",
-        "client_headers",
-        "meter",
-    )
-
-    def __init__(
-        self, request: InboundRequest, request_id: str, respond: Respond, route: Route | None
-    ) -> None:
-        self._request = request
-        self._request_id = request_id
-        self._respond = respond
-        self._route = route
-        self._begun = False
-        self.client: ClientKey | None = None
-        """Whose request it is; None: not known yet."""
-        self.client_headers: Callable[[], dict[str, str]] | None = None
-        """What every answer to this client tells of its limits."""
-        self.meter: Meter | None = None
-
-    def respond(self, response: Response) -> None:
-        """Begins the response, with the headers that every response has."""
-        self._begun = True
-        response.headers.update(CORS_HEADERS)
-        response.headers["x-request-id"] = self._request_id
-        if self.client_headers is not None:
-            response.headers.update(self.client_headers())
-        if self._route is not None and self._route.request_id_header is not None:
-            response.headers[self._route.request_id_header] = self._request_id
-        self._respond(response._replace(body=None) if self._request.method == "HEAD" else response)
-
-    async def fail(self, error: ProxyError) -> None:
-        """Responds with an error, in the words of the API that was called."""
-        if self._begun:
-            return
-        if self.meter is not None:
-            self.meter.failed(error)
-        # The next request on this connection would fail if the body were left unread (workers-runtime).
-        await self._request.discard_body()
-        headers = {"content-type": "application/json", "cache-control": "no-store", **error.headers()}
-        error_body = openai_error_body if self._route is None else self._route.error_body
-        if speaks_anthropic(self._request):
-            from qwen_worker.api.messages.errors import error_body
-        body = error_body(error, self._request_id)
-        self.respond(Response(error.status, headers, body))
-
-
-def _preflight(request: InboundRequest, route: Route | None) -> Response:
-    """Echoes the requested header names: `*` would not cover Authorization, and the SDKs send many."""
-    asked = request.header("access-control-request-headers")
-    return Response(
-        204,
-        {
-            **PREFLIGHT_HEADERS,
-            "access-control-allow-headers": asked or DEFAULT_ALLOWED_HEADERS,
-            "allow": route.allow if route else "OPTIONS",
-        },
-    )
 
 
 def _log_error(log: Log, error: ProxyError, client: ClientKey | None) -> None:

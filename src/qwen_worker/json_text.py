@@ -6,6 +6,7 @@ time. `parse` takes care of that; whoever scans a text (`json_scan`) asks `nesti
 """
 
 import json
+from contextlib import suppress
 from itertools import accumulate
 from typing import Any
 
@@ -38,8 +39,9 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_decode = json.JSONDecoder(parse_constant=no_constant).decode
-_decode_leniently = json.JSONDecoder().decode
+_SPACES = " \t\n\r"
+_strict: Any = json.JSONDecoder(parse_constant=no_constant)
+_lenient: Any = json.JSONDecoder()
 
 
 def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
@@ -52,7 +54,13 @@ def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
             text = text.removeprefix(BYTE_ORDER_MARK).decode()
         if len(text) > MOST_LEVELS and nesting_exceeds(text):
             raise JsonTextError(TOO_DEEP)
-        return (_decode_leniently if allows_nan else _decode)(text)
+        decoder = _lenient if allows_nan else _strict
+        stripped = text.strip(_SPACES)
+        with suppress(*SCAN_FAILURES):
+            value, end = decoder.scan_once(stripped, 0)
+            if end == len(stripped):
+                return value
+        return decoder.decode(text)  # says what is wrong where
     except UnicodeDecodeError:
         raise JsonTextError("it is not UTF-8") from None
     except SCAN_FAILURES as failure:

@@ -49,6 +49,7 @@ import qwen_worker.credentials.store
 import qwen_worker.fingerprint
 import qwen_worker.last_cron
 import qwen_worker.platform.database
+import qwen_worker.platform.float32
 import qwen_worker.platform.pushed_pipe
 import qwen_worker.platform.pushing
 import qwen_worker.sse

@@ -113,8 +113,9 @@ def texts(most: int, advice: str = "Have your client send texts.") -> Check:
         if len(value) > most:
             problem = f"{len(value):,} texts. Expected at most {most:,}."
             raise refuse(name, problem, "array_above_max_length")
-        for index, text in enumerate(value):
-            string(f"{name}[{index}]", text)
+        if set(map(type, value)) != {str}:
+            for index, text in enumerate(value):
+                string(f"{name}[{index}]", text)
 
     return check
 

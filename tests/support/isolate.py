@@ -17,6 +17,7 @@ from qwen_worker.log import Log
 from qwen_worker.platform.ports import KeyValueStore, Runtime
 from tests.support.background import TaskBackground
 from tests.support.clock import VirtualClock
+from tests.support.float32 import pack_floats
 from tests.support.token_endpoint import TokenEndpoint, login_json
 
 
@@ -42,7 +43,9 @@ class Isolate:
         self.lines: list[dict[str, Any]] = []
         self.background = TaskBackground()
         chance = (rng or random.Random(seed)).random
-        self.runtime = Runtime(VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe, no_pipe)
+        self.runtime = Runtime(
+            VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe, no_pipe, pack_floats
+        )
         self.log = Log(self._take_line, log_level, "request-1")
         self._state = CredentialState()
         self.configure(env if env is not None else {"QWEN_CLI_AUTH": login_json()})

@@ -21,6 +21,7 @@ from qwen_worker.platform.ports import (
 )
 from tests.support.background import TaskBackground
 from tests.support.clock import VirtualClock
+from tests.support.float32 import pack_floats
 from tests.support.streams import MemoryPipe, ScriptedBody
 
 
@@ -168,6 +169,7 @@ def make_runtime(
         random=random,
         open_pipe=open_pipe,
         open_translating_pipe=open_translating_pipe or open_pipe,
+        pack_floats=pack_floats,
         database=database,
         rate_limit=rate_limit,
     )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 _CONVERTERS = {"pyodide.ffi.to_js", "pyodide.ffi.create_proxy", "pyodide.ffi.create_once_callable"}
 _JS_OBJECT = "qwen_worker.platform.interop.js_object"
+_OPTIONS = ("qwen_worker.platform.options.fetch_options", "qwen_worker.platform.options.response_options")
 _UNPREDICTABLE = {"random", "secrets", "uuid", "time"}
 _UNPREDICTABLE_CALLS = {
     "os.urandom",
@@ -207,7 +208,7 @@ def _converts_dicts(module: Module, call: ast.Call) -> bool:
     name = module.origin(call.func)
     if name == "pyodide.ffi.to_js":
         return any(keyword.arg == "dict_converter" for keyword in call.keywords)
-    return name in (_JS_OBJECT, "dict", "len", "list", "sorted")
+    return name in (_JS_OBJECT, *_OPTIONS, "dict", "len", "list", "sorted")
 
 
 def _makes_future(module: Module, node: ast.expr) -> bool:

@@ -36,6 +36,7 @@ BROKEN = [
 ]
 
 ALLOWED = [
+    "from qwen_worker.platform.options import response_options\ndef f(): response_options(200, {'a': 'b'})",
     "import js\ndef f(): return js.Headers.new()",
     "from js import Object\nfrom pyodide.ffi import jsnull, to_js\n_from_entries = Object.fromEntries",
     JS_OBJECT + "import js\ndef f(u): return js.fetch(u, js_object({'method': 'POST'}))",

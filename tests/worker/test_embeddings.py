@@ -1,6 +1,7 @@
 """Embeddings through the real workerd, with OpenAI's own clients."""
 
 import base64
+import json
 import struct
 from collections.abc import Iterator
 
@@ -11,6 +12,7 @@ from openai import OpenAI
 
 from tests.simulator.config import DEFAULT_API_KEY
 from tests.simulator.embeddings_endpoint import vector
+from tests.simulator.json_types import JsonValue
 from tests.simulator.recording import ReceivedRequest
 from tests.simulator.server import QwenSimulator
 from tests.worker.conftest import CLIENT_KEY, StartWorker, oauth_variables
@@ -94,6 +96,108 @@ def test_base64_is_little_endian_float32(key_worker: Worker) -> None:
 
     packed = base64.b64decode(answer["data"][0]["embedding"])
     assert [*struct.unpack("<64f", packed)] == vector("one", 64)
+
+
+@pytest.fixture(scope="module")
+def only_key(simulator: QwenSimulator) -> Iterator[Worker]:
+    """A Worker with one account, which is never in cooldown."""
+    key = {"api_key": DEFAULT_API_KEY, "base_url": simulator.api_url}
+    running = start_quick_worker(
+        {"QWEN_API_KEY": json.dumps(key), "OPENAI_API_KEY": CLIENT_KEY, "LOG_LEVEL": "info"}
+    )
+    yield running
+    running.stop()
+
+
+def create(worker: Worker, **fields: object) -> httpx.Response:
+    return httpx.post(
+        f"{worker.openai_base_url}/embeddings",
+        headers={"authorization": f"Bearer {CLIENT_KEY}"},
+        json={"model": MODEL, "input": "a text", **fields},
+        timeout=30,
+    )
+
+
+NUMBERS = [place / 7 for place in range(1024)]
+USAGE = {"prompt_tokens": 7, "total_tokens": 7}
+LONG = json.dumps({"usage": USAGE, "data": [{"embedding": NUMBERS, "index": 0}], "id": "ü"}, indent=1)
+"""An answer that is longer than what is looked at of its ends."""
+
+
+@pytest.mark.parametrize("before", ["", " \n", "\ufeff"])
+def test_a_long_answer_goes_on_as_the_very_bytes_that_came(
+    only_key: Worker, simulator: QwenSimulator, before: str
+) -> None:
+    simulator.faults.add({"status": 200, "body": before + LONG}, endpoint="embeddings")
+
+    response = create(only_key, encoding_format="float")
+
+    assert response.content == (before + LONG).encode()
+    line = only_key.log.wait_for("completion ended", request_id=response.headers["x-request-id"])
+    assert line["usage"] == USAGE
+
+
+@pytest.mark.parametrize("encoding_format", ["float", "base64"])
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (LONG[:-1] + ',"error":{"code":"Throttling","message":"Slow down."}}', (429, "rate_limit_exceeded")),
+        ({"code": "Throttling", "message": "Slow down." * 1_000}, (429, "rate_limit_exceeded")),
+        ("<html>" + "x" * 5_000, (502, "upstream_blocked")),
+        ({"data": None, "id": "x" * 5_000}, (502, "upstream_blocked")),
+    ],
+    ids=["vectors and an error", "a long error", "HTML", "no data"],
+)
+def test_what_is_no_list_of_embeddings_has_its_own_status(
+    only_key: Worker,
+    simulator: QwenSimulator,
+    encoding_format: str,
+    body: JsonValue,
+    expected: tuple[int, str],
+) -> None:
+    simulator.faults.add({"status": 200, "body": body}, endpoint="embeddings")
+
+    response = create(only_key, encoding_format=encoding_format)
+
+    assert (response.status_code, response.json()["error"]["code"]) == expected
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding_format"),
+    [
+        (LONG[:-1], "float"),
+        (LONG[: len(LONG) // 2], "base64"),
+        ('{"data":[{"embedding":[' * 100_000, "base64"),
+    ],
+    ids=["last byte", "half", "deep"],
+)
+def test_what_was_cut_off_is_asked_for_again(
+    only_key: Worker, simulator: QwenSimulator, body: str, encoding_format: str
+) -> None:
+    simulator.faults.add({"status": 200, "body": body}, endpoint="embeddings")
+
+    response = create(only_key, encoding_format=encoding_format)
+
+    assert response.json()["model"] == MODEL
+    [retried] = only_key.events("retrying", request_id=response.headers["x-request-id"])
+    assert retried["code"] == "upstream_unavailable"
+
+
+@pytest.mark.parametrize("embedding", [[1, None], ["1"], [[1]], [True], [1e39], None, '"],["'])
+def test_a_vector_that_cannot_be_made_base64_is_a_fault_of_the_host(
+    only_key: Worker, simulator: QwenSimulator, embedding: JsonValue
+) -> None:
+    answer: JsonValue = {"status": 200, "body": {"data": [{"embedding": embedding, "index": 0}]}}
+    simulator.faults.add(answer, endpoint="embeddings", times=2)
+
+    refused = create(only_key, encoding_format="base64")
+    passed_on = create(only_key, encoding_format="float")
+
+    if isinstance(embedding, str):
+        assert refused.json()["data"][0]["embedding"] == embedding
+    else:
+        assert (refused.status_code, refused.json()["error"]["code"]) == (502, "upstream_unavailable")
+    assert passed_on.json()["data"][0]["embedding"] == embedding
 
 
 @pytest.mark.parametrize("name", ["text-embedding-3-small", "text-embedding-ada-002"])

@@ -80,6 +80,7 @@ class Failover:
             Candidate(account.health_id, account.settings.priority, model, memory.health(account.health_id))
             for account, model in serving
         ]
+        self._affinity_key = exchange.call.affinity_key()
         self._began_ms = self._clock.now_ms()
         self._tried: set[str] = set()
         self._failures: dict[str, _Failure] = {}
@@ -127,7 +128,7 @@ class Failover:
         return choose(
             self._candidates,
             self._memory,
-            affinity_key=self._exchange.call.affinity_key,
+            affinity_key=self._affinity_key,
             tried=self._tried,
             now_ms=now_ms,
         )
@@ -152,7 +153,7 @@ class Failover:
             health.release_probe(model)
             raise
         finally:
-            self._memory.answered(self._exchange.call.affinity_key)
+            self._memory.answered(self._affinity_key)
         health.record_success(model, self._clock.now_ms())
         self._failures.pop(candidate.identity, None)
         return opened

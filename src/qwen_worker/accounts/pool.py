@@ -29,6 +29,10 @@ REFRESH_LEAD_SECONDS = 1800.0
 """How long before its expiry a token is refreshed in the background."""
 
 
+MOST_MODELS = 128
+"""Of how many models it is remembered which accounts serve them: clients may name any."""
+
+
 class Account:
     """One account."""
 
@@ -95,10 +99,13 @@ class AccountPool:
         self.model_lists: HostLists = {}
         """What the hosts list, as far as it is known."""
         self._version = 0
+        self._serving: dict[tuple[str | None, str | None], list[ServingAccount]] = {}
+        """What `serving` has found, by the client's name for a model and the API."""
         self._build()
 
     def _build(self) -> None:
         """Makes the accounts anew."""
+        self._serving.clear()
         settings, logins = self.settings, self.logins
         described: tuple[AccountSettings, ...] = settings.accounts
         kept: tuple[AccountSettings, ...] = ()
@@ -127,6 +134,16 @@ class AccountPool:
 
         Raises NotFound if there is none.
         """
+        asked_for = model, None if api is None else api.name
+        found = self._serving.get(asked_for)
+        if found is None:
+            found = self._find_serving(model, api)
+            if len(self._serving) >= MOST_MODELS:
+                self._serving.clear()
+            self._serving[asked_for] = found
+        return found
+
+    def _find_serving(self, model: str | None, api: HostApi | None) -> list[ServingAccount]:
         settings = self.settings
         asked = model or settings.default_model
         found = []

@@ -36,6 +36,7 @@ class Gathering:
         async def ask_one_by_one() -> None:
             for number, journey in waiting:
                 opened = await journey.ask()
+                journey.count_beginning()
                 answer = cast(WholeAnswer, opened.content)
                 if answer.rest is not None:
                     opened.answer.cancel()
@@ -44,6 +45,9 @@ class Gathering:
                 if number == 0:
                     self.headers = journey.headers(opened)
 
+        if len(self._journeys) == 1:
+            await ask_one_by_one()
+            return cast("list[T]", taken)
         tasks = [asyncio.ensure_future(ask_one_by_one()) for _ in self._journeys[:AT_ONCE]]
         try:
             await asyncio.gather(*tasks)

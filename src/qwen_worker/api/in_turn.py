@@ -71,6 +71,7 @@ class _Follower(Journey):
             wait.end()
             return await self._fail(pipe, wait, error)
         wait.end()
+        self.count_beginning()
         return await self._relay_after(wait, pipe, opened)
 
     def give_up(self) -> None:

@@ -26,12 +26,14 @@ def passed_headers(answer: InboundResponse, errors: "ErrorReader") -> dict[str, 
     """The host's request id, if it looks like one, and what it tells of rate limits."""
     headers: dict[str, str] = {}
     for name in _REQUEST_ID_HEADERS:
-        request_id = errors.identifier(answer.header(name))
+        told = answer.header(name)
+        request_id = None if told is None else errors.identifier(told)
         if request_id is not None:
             headers[UPSTREAM_REQUEST_ID] = request_id
             break
     for name in RATE_LIMIT_HEADERS:
-        value = errors.identifier(answer.header(name))
+        told = answer.header(name)
+        value = None if told is None else errors.identifier(told)
         if value is not None:
             headers[name] = value
     return headers

@@ -69,7 +69,7 @@ class Journey:
         self._began_ms = self._clock.now_ms()
         self._first_byte_ms: int | None = None
         self._log = context.log
-        self._meter = meter = context.meter
+        self._meter = context.meter
         self._open_pipe = _opener(call, context.runtime)
         self._check_model(call.stream)
         self._exchange = Exchange(
@@ -80,7 +80,6 @@ class Journey:
             errors=context.errors,
             runtime=context.runtime,
             log=context.log,
-            answered=None if meter is None else meter.answered,
         )
 
     def _check_model(self, is_stream: bool) -> None:
@@ -111,9 +110,17 @@ class Journey:
             raise
         exchange.forget_request()
         self._context.request.forget_body()
+        if self._context.client.tokens_per_day is not None:
+            self.count_beginning()  # the response's headers tell what is left of the day's tokens
         self._first_byte_ms = self._clock.now_ms()
         self._log = self._context.log.bound(account=opened.account)
         return opened
+
+    def count_beginning(self) -> None:
+        """Counts that an account has begun to answer, when that is on its way to the client."""
+        sent, self._exchange.sent = self._exchange.sent, None
+        if self._meter is not None and sent is not None:
+            self._meter.answered(*sent)
 
     # --- a whole answer
 
@@ -132,6 +139,7 @@ class Journey:
             self.count(completion, answer.data, len(answer.data))
             return
         self._context.respond(Response(200, headers, _body_of(opened, answer)))
+        self.count_beginning()
         self.log_end("completion ended", answer.completion, len(answer.data))
         self.count(answer.completion, answer.data, len(answer.data))
 
@@ -144,6 +152,7 @@ class Journey:
         head, retouch = cast("WholeAnswer", opened.content).data, opened.prepared.retouch
         relayed = pipe.relay(rest, head if retouch is None else retouch(head))
         self._context.respond(Response(200, headers, pipe.readable))
+        self.count_beginning()
         error: ProxyError | None = None
         try:
             await relayed
@@ -168,6 +177,7 @@ class Journey:
             return
         if wait.pipe is not None:
             wait.end()
+            self.count_beginning()
             await self._to_the_end(wait.pipe, self._relay_after(wait, wait.pipe, opened))
             return
         pipe = wait.take_pipe()
@@ -175,6 +185,7 @@ class Journey:
         self._context.respond(_stream_response(pipe, self.headers(opened)))
         wait.end()
         await asyncio.sleep(0)  # the first event is out before the rest is seen to
+        self.count_beginning()
         await self._to_the_end(pipe, work)
 
     def _keep_alive(self) -> KeepAlive:

@@ -1,6 +1,7 @@
 """Which handler answers which path and method; the one list of endpoints."""
 
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import NamedTuple
 
 from qwen_worker.api.chat.handler import chat_completions
@@ -229,6 +230,7 @@ _ADMIN_EXACT, _ADMIN_PREFIXES = _by_path(ADMIN_ENDPOINTS)
 _V1_HAS_NO = ("/", "/health", "/health/stream", "/v1")
 
 
+@lru_cache(maxsize=128)
 def find_route(path: str, has_admin: bool = False) -> Route | None:
     """The route of a percent-encoded path, with or without `/v1`, a trailing slash or doubled slashes.
 

@@ -7,7 +7,7 @@ from js import Object
 from pyodide.ffi import to_js
 
 try:
-    from pyodide.ffi import jsnull
+    from pyodide.ffi import jsnull as jsnull
 except ImportError:  # Pyodide before 0.28 gives None for JavaScript's null
     jsnull = None
 

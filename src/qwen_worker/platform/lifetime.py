@@ -13,7 +13,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from contextvars import Context, ContextVar, copy_context
+from contextvars import Context, ContextVar
 from typing import Any
 
 from js import clearInterval, setInterval
@@ -59,10 +59,8 @@ _swept_ms = 0
 def begin(work: Coroutine[Any, Any, None]) -> None:
     """Does a request's work in a task of its own, at once as far as it goes without waiting."""
     request = _Request()
-    context = copy_context()
-    context.run(_current.set, request)
     task: asyncio.Task[None] = asyncio.Task(  # type: ignore[call-arg]
-        _to_the_end(work, request), loop=asyncio.get_running_loop(), eager_start=True, context=context
+        _to_the_end(work, request), loop=asyncio.get_running_loop(), eager_start=True
     )
     if not task.done():
         _watch(request)
@@ -76,6 +74,7 @@ def is_over() -> bool:
 
 
 async def _to_the_end(work: Coroutine[Any, Any, None], request: _Request) -> None:
+    _current.set(request)  # in the context that the task has for itself
     await work
     if request.timer is not None:
         clearInterval(request.timer)

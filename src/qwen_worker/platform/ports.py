@@ -67,8 +67,8 @@ class BodyUnreadable(Exception):
 
 
 TRANSLATE_SECONDS = 0.085
-"""How long `Pipe.translate` collects bytes that come soon after others before it translates them. The runtime's
-timers are up to some 25 ms late when many streams are busy.
+"""How long `Pipe.translate` collects bytes that come soon after others before it translates them. Timers are
+up to some 25 ms late when many streams are busy.
 """
 
 
@@ -99,6 +99,10 @@ class Runtime(NamedTuple):
     open_pipe: Callable[[], Pipe]
     open_translating_pipe: Callable[[], Pipe]
     """Opens one that is cheaper for what is translated than for what is relayed."""
+    pack_floats: Callable[[list[bytes]], list[bytes]]
+    """Makes little-endian float32 of JSON arrays of numbers, which are given without their brackets. Raises
+    ValueError if there is anything else in one, or a number that is too large.
+    """
     database: Database | None = None
     rate_limit: "Callable[[int], RateLimit | None]" = _no_rate_limit
     """The binding that counts so many requests a minute, if there is one."""

@@ -4,55 +4,49 @@ When Python calls a function that returns a promise, Pyodide makes an asyncio fu
 that is woken in a later turn of the event loop: some 60 us for each on current runtimes. Here the function is
 called by `Array.map`, which returns an array, and the promise itself wakes the task that awaits it.
 
-The embedded runtime gains nothing by that; there these are the runtime's own calls. The functions return what
-is to be awaited, which raises JsException if the promise is broken.
+The functions return what is to be awaited, which raises JsException if the promise is broken.
 """
 
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
-from typing import Any, NamedTuple
+from typing import Any
 
 import js
-from js import Array, queueMicrotask
-from pyodide.ffi import JsException, JsProxy, create_once_callable
+from js import queueMicrotask
+from pyodide.ffi import create_once_callable
 
-from qwen_worker.platform.interop import IS_EMBEDDED
+from qwen_worker.platform import natives
+from qwen_worker.platform.interop import jsnull
 
 
-def fetched(url: str, options: Any) -> Any:
+def fetched(url: str, options: Any) -> "NativePromise":
     """`fetch(url, options)`."""
-    if IS_EMBEDDED:
-        return js.fetch(url, options)
-    return NativePromise(Array.of(Array.of(url, options)).map(_functions().fetch)[0])
+    return called(natives.bind_fetch(None, url, options))
 
 
-def request_bytes(request: Any) -> Any:
+def request_bytes(request: Any) -> "NativePromise":
     """`request.arrayBuffer()`."""
-    if IS_EMBEDDED:
-        return request.arrayBuffer()
-    return NativePromise(Array.of(request).map(_functions().request_bytes)[0])
+    return called(natives.bind_request_bytes(request))
 
 
-def response_bytes(response: Any) -> Any:
+def response_bytes(response: Any) -> "NativePromise":
     """`response.arrayBuffer()`."""
-    if IS_EMBEDDED:
-        return response.arrayBuffer()
-    return NativePromise(Array.of(response).map(_functions().response_bytes)[0])
+    return called(natives.bind_response_bytes(response))
 
 
-def read(reader: Any) -> Any:
+def read(reader: Any) -> "NativePromise":
     """`reader.read()` of a default reader."""
-    if IS_EMBEDDED:
-        return reader.read()
-    return NativePromise(Array.of(reader).map(_functions().read)[0])
+    return called(natives.bind_read(reader))
 
 
-def called(function: Any, *, has_value: bool = True) -> Any:
+def called(function: Any, *, has_value: bool = True) -> "NativePromise":
     """`function()`, of a JavaScript function with all that it needs bound to it."""
-    if IS_EMBEDDED:
-        return function()
-    return NativePromise(Array.of(None).map(function)[0], has_value=has_value)
+    return NativePromise(natives.call_in_array(function)[0], has_value=has_value)
+
+
+_BARE = (str, int, float, type(None))
+"""What is no object in JavaScript."""
 
 
 class NativePromise:
@@ -81,7 +75,7 @@ class NativePromise:
         self._error: BaseException | None = None
         settle = create_once_callable(self._settle)
         # Called by the runtime: if Python called `then`, Pyodide would make a future of what it returns.
-        queueMicrotask(_functions().bind_then(promise, settle, settle))
+        queueMicrotask(natives.bind_then(promise, settle, settle))
 
     def __await__(self) -> Generator[Any, None, Any]:
         if not self._is_done:
@@ -125,44 +119,13 @@ class NativePromise:
         if self._is_done:
             return
         self._is_done = True
-        if isinstance(outcome, JsException):
+        # Asking whether something is a JsProxy takes Pyodide ten times as long as these questions.
+        if isinstance(outcome, BaseException):
             self._error = outcome
-        elif isinstance(outcome, JsProxy) or not self._has_value:
-            self._value = outcome
-        else:
+        elif self._has_value and (outcome is jsnull or isinstance(outcome, _BARE)):
             self._error = js.Error.new("a promise was broken without an error")
+        else:
+            self._value = outcome
         # Not in a turn of their own: no other task is running when a promise settles.
         for callback, context in self._callbacks:
             context.run(callback, self)
-
-
-class _Functions(NamedTuple):
-    """JavaScript's, as functions of their first argument."""
-
-    bind_then: Any
-    fetch: Any
-    request_bytes: Any
-    response_bytes: Any
-    read: Any
-
-
-_made: _Functions | None = None
-
-
-def _functions() -> _Functions:
-    """Made with the first request: a memory snapshot cannot hold them."""
-    global _made
-    if _made is None:
-        _made = _Functions(
-            js.Reflect.get(js.Promise.prototype, "then").bind,
-            js.fetch.apply.bind(js.fetch, None),
-            _of_receiver(js.Request.prototype.arrayBuffer),
-            _of_receiver(js.Response.prototype.arrayBuffer),
-            _of_receiver(js.ReadableStreamDefaultReader.prototype.read),
-        )
-    return _made
-
-
-def _of_receiver(method: Any) -> Any:
-    """A method as a function of the object that it is called on."""
-    return method.call.bind(method)

@@ -20,10 +20,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import js
-from js import Uint8Array
+from js import Promise, queueMicrotask
 from pyodide.ffi import JsException, create_once_callable, to_js
 
-from qwen_worker.platform import promises
+from qwen_worker.platform import natives, promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import IS_EMBEDDED, js_object
 from qwen_worker.platform.ports import StreamBroken
@@ -75,8 +75,9 @@ class IdentityPipe:
     )
 
     def __init__(self) -> None:
-        transform = js.IdentityTransformStream.new()
-        self._readable, self._branch = transform.readable.tee()
+        transform = natives.new_identity_stream()
+        branches = transform.readable.tee()
+        self._readable, self._branch = branches[0], branches[1]
         self._is_given = False
         self.heard = 0
         self._writable = transform.writable
@@ -114,8 +115,10 @@ class IdentityPipe:
         self._seen = seen
         if seen is None:
             self._stop_observing()
-        # Not awaited: it is done when the client has read it, and what is piped queues up behind it.
-        self._writer.write(to_js(head))
+        # Not awaited: it is done when the client has read it, and what is piped queues up behind it. If the
+        # client is gone, the promise is broken, which somebody must have minded.
+        written = natives.call_in_array(natives.bind_write(self._writer, to_js(head)))
+        queueMicrotask(natives.bind_all_settled(Promise, written))
         self._writer.releaseLock()
         return self._relay(cast(WorkerBodyReader, source).release(), is_over)
 
@@ -149,21 +152,22 @@ class IdentityPipe:
             return
         # Not called from Python: Pyodide would make a future of the promise that it returns, and with the end
         # of the response the request ends, before that future could be given back.
-        js.queueMicrotask(self._writer.close.bind(self._writer))
+        queueMicrotask(natives.bind_close(self._writer))
 
     def _stop_observing(self) -> None:
         """Gives up the branch, and the memory that it takes."""
         if self._branch is None:
             return
         # Not called from Python, as in `close`: when the client goes away, the promise is never kept.
-        js.queueMicrotask(self._branch.cancel.bind(self._branch))
+        queueMicrotask(self._branch.cancel.bind(self._branch))
         self._branch = None
 
     async def _relay(self, body: Any, is_over: Callable[[], bool]) -> None:
-        options = js_object({"preventClose": True, "preventAbort": True})
         is_broken = False
         try:
-            await promises.called(body.pipeTo.bind(body, self._writable, options), has_value=False)
+            await promises.called(
+                natives.bind_pipe_to(body, self._writable, natives.goes_on), has_value=False
+            )
         except JsException:
             is_broken = True
         self._writer = self._writable.getWriter()
@@ -188,9 +192,8 @@ class IdentityPipe:
         """Shows what went through since the last look; waits until there is something."""
         while self._branch is not None:
             if self._branch_reader is None:
-                self._branch_reader = self._branch.getReader(js_object({"mode": "byob"}))
-            reader = self._branch_reader
-            read = reader.readAtLeast.bind(reader, 1, Uint8Array.new(PIECE_BYTES))
+                self._branch_reader = self._branch.getReader(natives.byob)
+            read = natives.bind_read_at_least(self._branch_reader, 1, natives.new_bytes(PIECE_BYTES))
             try:
                 step = await promises.called(read)
             except JsException:

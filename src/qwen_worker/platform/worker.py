@@ -16,13 +16,13 @@ from typing import Any
 
 import js
 from js import AbortController, Promise, clearTimeout, setTimeout
-from js import Response as JsResponse
 from pyodide.ffi import JsException, create_once_callable, create_proxy, to_js
 
 from qwen_worker.app import Gateway, Isolate
-from qwen_worker.platform import lifetime, ports, promises
+from qwen_worker.platform import lifetime, natives, ports, promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
-from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object
+from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object, jsnull
+from qwen_worker.platform.options import fetch_options, forget_fetch, response_options
 from qwen_worker.platform.streams import open_pipe, open_pushed_pipe
 
 DISCARD_MS = 1000
@@ -36,22 +36,38 @@ _latest_environment: "WorkerEnvironment | None" = None
 
 
 def serve(request: Any, env: Any, ctx: Any) -> Any:
-    """Answers a fetch event with a JavaScript promise of a Response.
+    """Answers a fetch event with a Response, or with a JavaScript promise of one.
 
     It makes the promise itself and starts to answer at once: each turn of Pyodide's event loop costs a timer,
     and the runtime's conversion of a coroutine to a promise costs as much as three turns.
     """
     environment = _environment(env)
-    gateway = _gateway(environment)
-    answer = Promise.withResolvers()
-
-    def respond(response: ports.Response) -> None:
-        answer.resolve(_to_js_response(response))
-
+    answer = _Answer()
     inbound = WorkerRequest(request)
-    work = gateway.handle(inbound, _runtime(environment, ctx, inbound), respond)
+    work = _gateway(environment).handle(inbound, _runtime(environment, ctx, inbound), answer.give)
     lifetime.begin(work)
-    return answer.promise
+    return answer.result()
+
+
+class _Answer:
+    """The response to a fetch event, which may be given before it is asked for."""
+
+    __slots__ = ("_deferred", "_response")
+
+    def __init__(self) -> None:
+        self._response: Any = None
+        self._deferred: Any = None
+
+    def give(self, response: ports.Response) -> None:
+        self._response = _to_js_response(response)
+        if self._deferred is not None:
+            self._deferred.resolve(self._response)
+
+    def result(self) -> Any:
+        if self._response is not None:
+            return self._response
+        self._deferred = natives.with_resolvers()
+        return self._deferred.promise
 
 
 async def scheduled(env: Any, ctx: Any) -> None:
@@ -75,29 +91,29 @@ def _gateway(environment: "WorkerEnvironment") -> Gateway:
 
 def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest | None") -> ports.Runtime:
     return ports.Runtime(
-        clock=WorkerClock(),
-        fetcher=WorkerFetcher(inbound),
-        kv=environment.kv,
-        background=WorkerBackground(ctx),
-        random=random.random,
-        open_pipe=open_pipe,
-        open_translating_pipe=open_pushed_pipe,
-        database=environment.database,
-        rate_limit=environment.rate_limit,
+        _CLOCK,
+        WorkerFetcher(inbound),
+        environment.kv,
+        WorkerBackground(ctx),
+        random.random,
+        open_pipe,
+        open_pushed_pipe,
+        _pack_floats,
+        environment.database,
+        environment.rate_limit,
     )
 
 
 def console_sink(level: str, line: str) -> None:
     """Writes a log line with the console method of its level, which `wrangler tail` filters by."""
-    console = js.console
     if level == "error":
-        console.error(line)
+        natives.console_error(line)
     elif level == "warning":
-        console.warn(line)
+        natives.console_warn(line)
     elif level == "debug":
-        console.debug(line)
+        natives.console_debug(line)
     else:
-        console.log(line)
+        natives.console_log(line)
 
 
 class WorkerEnvironment:
@@ -147,7 +163,7 @@ class WorkerRequest:
 
     def header(self, name: str) -> str | None:
         value = self._get_header(name)
-        return None if absent(value) else value
+        return None if value is jsnull else value
 
     @property
     def query(self) -> str:
@@ -219,6 +235,9 @@ class WorkerClock:
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> "WorkerTimer":
         return WorkerTimer(seconds, callback)
+
+
+_CLOCK = WorkerClock()
 
 
 class WorkerTimer:
@@ -305,18 +324,16 @@ class WorkerFetcher:
         self._inbound = inbound
 
     async def fetch(self, request: ports.OutboundRequest, *, timeout_ms: int) -> "WorkerResponse":
-        controller = AbortController.new()
-        timer = setTimeout(controller.abort.bind(controller), timeout_ms)
-        options = {
-            "method": request.method,
-            "headers": {**request.headers, **UNCOMPRESSED} if IS_EMBEDDED else request.headers,
-            "redirect": "manual",
-            "signal": controller.signal,
-        }
-        if request.body is not None:
-            options["body"] = self._native(request.body)
+        controller = natives.new_controller()
+        timer = setTimeout(natives.abort, timeout_ms, controller)
+        headers = {**request.headers, **UNCOMPRESSED} if IS_EMBEDDED else request.headers
+        body = None if request.body is None else self._native(request.body)
+        fetched = promises.fetched(
+            request.url, fetch_options(request.method, headers, controller.signal, body)
+        )
+        forget_fetch()
         try:
-            response = await promises.fetched(request.url, js_object(options))
+            response = await fetched
         except JsException as error:
             clearTimeout(timer)
             raise _fetch_error(error) from None
@@ -342,7 +359,7 @@ class WorkerResponse:
 
     def header(self, name: str) -> str | None:
         value = self._get_header(name)
-        return None if absent(value) else value
+        return None if value is jsnull else value
 
     async def text(self, limit_bytes: int = 65_536) -> str:
         data, rest = await self.whole(limit_bytes)
@@ -391,6 +408,12 @@ def _database(binding: Any) -> ports.Database:
     return WorkerDatabase(binding)
 
 
+def _pack_floats(arrays: list[bytes]) -> list[bytes]:
+    from qwen_worker.platform.float32 import pack_floats
+
+    return pack_floats(arrays)
+
+
 def _fetch_error(error: JsException) -> ports.FetchError:
     """Only the exception's name tells a time-out from a broken connection."""
     if error.name in ("TimeoutError", "AbortError"):
@@ -409,6 +432,5 @@ def _path_of(url: str) -> str:
 
 
 def _to_js_response(response: ports.Response) -> Any:
-    options = js_object({"status": response.status, "headers": response.headers})
     body = to_js(response.body) if isinstance(response.body, bytes) else response.body
-    return JsResponse.new(body, options)
+    return natives.new_response(body, response_options(response.status, response.headers))

@@ -3,7 +3,6 @@
 Everything that may be tried again is tried here, before the first byte reaches the client.
 """
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from qwen_worker.credentials.credential import Credential
@@ -44,22 +43,31 @@ MAX_CREDENTIAL_REPLACEMENTS = 2
 RETRIED_UPSTREAM_STATUSES = (502, 503, 504)
 
 
+class Sent(NamedTuple):
+    """What was sent to an account."""
+
+    account: str
+    """The account's label."""
+    model: str
+    """The name that the model has there."""
+    body: bytes
+
+
 class Exchange:
     """One call on its way to Qwen: what stays the same over all attempts and accounts.
 
-    `user_agent` is the client's own. `timeout_seconds` bounds each answer. `answered` is told the account,
-    the model and the body that an answer worth passing on is for.
+    `user_agent` is the client's own. `timeout_seconds` bounds each answer.
     """
 
     __slots__ = (
         "_prepared",
-        "answered",
         "call",
         "connection",
         "errors",
         "log",
         "request_id",
         "runtime",
+        "sent",
         "timeout_seconds",
         "user_agent",
     )
@@ -74,9 +82,7 @@ class Exchange:
         errors: ErrorReader,
         runtime: Runtime,
         log: Log,
-        answered: Callable[[str, str, bytes], None] | None = None,
     ) -> None:
-        self.answered = answered
         self.call = call
         self.request_id = request_id
         self.user_agent = user_agent
@@ -85,6 +91,8 @@ class Exchange:
         self.runtime = runtime
         self.log = log
         self.connection = Connection(runtime.clock)
+        self.sent: Sent | None = None
+        """What the account was sent that has answered."""
         self._prepared: dict[Target, Prepared] = {}
 
     def prepared_for(self, target: Target) -> Prepared:
@@ -95,7 +103,9 @@ class Exchange:
         return prepared
 
     def forget_request(self) -> None:
-        """Frees the memory of the request, which is not sent again while a stream lasts."""
+        """Frees the memory of the request, which is not sent again while a stream lasts; `sent` has to be
+        taken away too.
+        """
         self._prepared.clear()
         del self.call
 
@@ -261,8 +271,7 @@ def _opened(
     answer: InboundResponse,
     content: "StreamStart | WholeAnswer",
 ) -> Opened:
-    if exchange.answered is not None:
-        exchange.answered(account.label, account.model, prepared.body)
+    exchange.sent = Sent(account.label, account.model, prepared.body)
     return Opened(account.label, prepared._replace(body=b""), answer, content)
 
 

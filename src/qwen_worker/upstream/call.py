@@ -75,8 +75,10 @@ class Call(NamedTuple):
     model: str | None
     """The model that the client names; None: the default one."""
     stream: bool
-    affinity_key: int
-    """The same for all requests of one conversation, which should stay with one account."""
+    affinity_key: Callable[[], int]
+    """Gives a number that is the same for all requests of one conversation, which should stay with one
+    account.
+    """
     dialect: "Dialect"
     """What the client reads."""
     prepare: Callable[[Target], Prepared]

@@ -46,10 +46,8 @@ class ErrorReader:
             data, http_status=_status_in_comment(event.comment), now_ms=self._now_ms(), secrets=self._secrets
         )
 
-    def identifier(self, word: str | None) -> str | None:
+    def identifier(self, word: str) -> str | None:
         """A host's request id if it looks like one, otherwise None."""
-        if word is None:
-            return None
         from qwen_worker.upstream.redaction import identifier
 
         return identifier(word, self._secrets)

@@ -62,7 +62,7 @@ class World:
         call = Call(
             model="qwen3-coder-plus",
             stream=True,
-            affinity_key=0,
+            affinity_key=int,
             dialect=(dialect := ChatDialect(include_usage=include_usage)),
             prepare=lambda target: Prepared(
                 "/chat/completions",

@@ -29,7 +29,7 @@ def chat_call(raw: bytes, context: Context, chat_of_responses: ChatOfResponses) 
     return Call(
         request.model,
         request.stream,
-        conversation_key(request.body),
+        partial(conversation_key, request.body),
         dialect,
         partial(_prepare, request, dialect, context.errors),
     )

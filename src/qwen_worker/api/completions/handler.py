@@ -70,8 +70,11 @@ class _Prompt:
 
     def call(self) -> Call:
         """What is asked of an account. Errors, streams and their ends are as those of chat completions."""
-        affinity_key = crc32(self._prompt[:4096].encode("utf-8", "replace"))
-        return Call(self._request.model, self._request.stream, affinity_key, self._dialect, self.prepare)
+        request = self._request
+        return Call(request.model, request.stream, self._affinity_key, self._dialect, self.prepare)
+
+    def _affinity_key(self) -> int:
+        return crc32(self._prompt[:4096].encode("utf-8", "replace"))
 
     def prepare(self, target: Target) -> Prepared:
         """The prompt as one host takes it. Raises InvalidRequest."""

@@ -1,21 +1,18 @@
 """What the hosts answer with, put together again and spelled as the client wants it."""
 
 import json
-import re
-import struct
 from binascii import b2a_base64
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from qwen_worker.api.chat.dialect import ChatDialect
 from qwen_worker.api.gather import summed_usage
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import UpstreamUnavailable
-from qwen_worker.json_scan import scan_object, skip_spaces
-from qwen_worker.json_text import BYTE_ORDER_MARK, parse
 from qwen_worker.upstream.whole_answer import WholeAnswer
 
-_indexes = re.compile(r'"index"\s*:\s*(\d+)')
-"""A quotation mark inside a JSON string is escaped, so this matches real keys only."""
+PackFloats = Callable[[list[bytes]], list[bytes]]
+"""As `Runtime.pack_floats`."""
 
 
 class EmbeddingsDialect(ChatDialect):
@@ -37,33 +34,6 @@ class EmbeddingsDialect(ChatDialect):
         return Completion(None, None, usage if isinstance(usage, dict) else None)
 
 
-_KEY = b'"embedding"'
-_array = re.compile(rb"\s*:\s*\[").match
-_OF_NUMBERS = b"0123456789+-.eE, \t\r\n"
-
-
-def without_vectors(answer: bytes) -> Any:
-    """The JSON of an answer, with an empty array for each vector of numbers. Raises JsonTextError.
-
-    Ten vectors of 1,024 numbers take 4 ms to read, and nobody here looks at them.
-    """
-    pieces: list[bytes] = []
-    copied = 0
-    key = answer.find(_KEY)
-    while key >= 0:
-        position = key + len(_KEY)
-        if array := _array(answer, position):
-            position = answer.find(b"]", array.end())
-            if position < 0:
-                break
-            if not answer[array.end() : position].translate(None, _OF_NUMBERS):
-                pieces.append(answer[copied : array.end()])
-                copied = position
-        key = answer.find(_KEY, position)
-    pieces.append(answer[copied:])
-    return parse(b"".join(pieces))
-
-
 class Part(NamedTuple):
     """What is left of one batch's answer."""
 
@@ -73,17 +43,26 @@ class Part(NamedTuple):
     """All of the answer but the vectors."""
 
 
-def part_of(answer: WholeAnswer, batch: range, *, is_base64: bool) -> Part:
-    """The answer to one batch, with the indexes that the texts have in the client's request.
+def part_of(answer: WholeAnswer, batch: range, pack_floats: PackFloats | None) -> Part:
+    """The answer to one batch, as `reading.read_vectors` has read it, with the indexes that the texts have in
+    the client's request.
 
-    Raises UpstreamUnavailable for an answer with too few vectors, or with something else.
+    `pack_floats` makes the vectors base64; without it they stay as the host has
+    spelled them. Raises UpstreamUnavailable for an answer with too few vectors, or with something else.
     """
     data = answer.value["data"]
     if len(data) != len(batch):
         raise UpstreamUnavailable("Qwen's answer does not hold one embedding for each input.")
-    items = _in_base64(data, batch.start) if is_base64 else _moved(answer.data, batch.start)
+    spelled = _spelled([item["embedding"] for item in data], pack_floats)
+    items = []
+    for place, (item, embedding) in enumerate(zip(data, spelled, strict=True)):
+        index = item.get("index")
+        number = batch.start + (index if isinstance(index, int) else place)
+        others = {name: value for name, value in item.items() if name != "embedding"}
+        start = json.dumps({**others, "index": number})[:-1].encode()
+        items.append(b'%b, "embedding": %b}' % (start, embedding))
     others = {name: value for name, value in answer.value.items() if name != "data"}
-    return Part(items.encode("latin-1"), others)
+    return Part(b",".join(items), others)
 
 
 def head_of(parts: list[Part]) -> bytes:
@@ -103,28 +82,28 @@ def usage_of(parts: list[Part]) -> dict[str, Any] | None:
     return summed_usage(part.others.get("usage") for part in parts)
 
 
-def _moved(answer: bytes, by: int) -> str:
-    """The vectors of an answer as the host has spelled them, with their indexes moved."""
-    text = answer.removeprefix(BYTE_ORDER_MARK).decode("latin-1")
-    data = scan_object(text, skip_spaces(text, 0)).members["data"]
-    items = text[data.value_start + 1 : data.end - 1]
-    return _indexes.sub(lambda found: f'"index":{int(found[1]) + by}', items) if by else items
+def _spelled(embeddings: list[Any], pack_floats: PackFloats | None) -> list[bytes]:
+    """The JSON of each embedding. Raises UpstreamUnavailable."""
+    # A list is what does not hold numbers only, or is not at its place.
+    found = [json.dumps(value)[1:-1].encode() if isinstance(value, list) else value for value in embeddings]
+    vectors = [value for value in found if isinstance(value, bytes)]
+    if pack_floats is None:
+        spelled = iter([b"[%b]" % vector for vector in vectors])
+    elif all(isinstance(value, bytes | str) for value in found):
+        spelled = iter(_in_base64(vectors, pack_floats))
+    else:
+        raise _no_numbers()
+    return [next(spelled) if isinstance(value, bytes) else json.dumps(value).encode() for value in found]
 
 
-def _in_base64(data: list[dict[str, Any]], by: int) -> str:
-    items = []
-    for place, item in enumerate(data):
-        index = item.get("index")
-        number = by + (index if isinstance(index, int) else place)
-        items.append(json.dumps({**item, "index": number, "embedding": _encoded(item["embedding"])}))
-    return ",".join(items)
-
-
-def _encoded(vector: Any) -> str:
-    """A vector as little-endian float32 in base64; a text is encoded already."""
-    if isinstance(vector, str):
-        return vector
+def _in_base64(vectors: list[bytes], pack_floats: PackFloats) -> list[bytes]:
+    """The JSON of vectors as little-endian float32 in base64. Raises UpstreamUnavailable."""
     try:
-        return b2a_base64(struct.pack(f"<{len(vector)}f", *vector), newline=False).decode()
-    except (TypeError, struct.error, OverflowError):
-        raise UpstreamUnavailable("Qwen's answer holds an embedding that is no list of numbers.") from None
+        packed = pack_floats(vectors)
+    except ValueError:
+        raise _no_numbers() from None
+    return [b'"%b"' % b2a_base64(vector, newline=False) for vector in packed]
+
+
+def _no_numbers() -> UpstreamUnavailable:
+    return UpstreamUnavailable("Qwen's answer holds an embedding that is no list of numbers.")

@@ -1,7 +1,9 @@
 """POST /v1/embeddings."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from qwen_worker.api.body import read_body
 from qwen_worker.api.context import Context
@@ -12,13 +14,12 @@ from qwen_worker.api.embeddings.answer import (
     head_of,
     part_of,
     usage_of,
-    without_vectors,
 )
+from qwen_worker.api.embeddings.reading import read_ends, read_vectors
 from qwen_worker.api.embeddings.request import EmbeddingsRequest, parse_embeddings_request
 from qwen_worker.api.gather import AT_ONCE, Gathering
 from qwen_worker.api.proxy import proxy
 from qwen_worker.dialect import Completion
-from qwen_worker.json_text import parse
 from qwen_worker.platform.ports import Response, StreamBroken
 from qwen_worker.upstream.call import Call, HostApi, Prepared, Target
 from qwen_worker.upstream.hosts import has_embeddings
@@ -37,32 +38,28 @@ async def create_embeddings(context: Context) -> None:
     if context.meter is not None:
         context.meter.inputs = request.size
     batches = request.batches
-    calls = [_call(request, batch) for batch in batches]
     if len(batches) == 1 and not request.is_base64:
-        await proxy(calls[0], context)
+        await proxy(_call(request, batches[0], read_ends), context)
         return
-    gathering = Gathering(calls, context)
-    parts = await gathering.answers(
-        lambda number, answer: part_of(answer, batches[number], is_base64=request.is_base64)
-    )
+    gathering = Gathering([_call(request, batch, read_vectors) for batch in batches], context)
+    pack_floats = context.runtime.pack_floats if request.is_base64 else None
+    parts = await gathering.answers(lambda number, answer: part_of(answer, batches[number], pack_floats))
     size_bytes = await _respond(parts, gathering.headers, context)
     gathering.log_end(Completion(usage=usage_of(parts)), size_bytes)
 
 
-def _call(request: EmbeddingsRequest, batch: range) -> Call:
+def _call(request: EmbeddingsRequest, batch: range, read: Callable[[bytes], Any]) -> Call:
     """One request to a host. The batches have one key, so that they are a burst, which is spread over the
     accounts, and do not push conversations out of the memory.
     """
-    return Call(request.model, False, request.key, DIALECT, partial(_prepare, request, batch), api=API)
+    return Call(request.model, False, request.key, DIALECT, partial(_prepare, request, batch, read), api=API)
 
 
-def _prepare(request: EmbeddingsRequest, batch: range, target: Target) -> Prepared:
-    return Prepared(
-        f"{target.base_url}{PATH}",
-        request.body_for(batch, target.model),
-        DIALECT,
-        read=parse if request.is_base64 else without_vectors,
-    )
+def _prepare(
+    request: EmbeddingsRequest, batch: range, read: Callable[[bytes], Any], target: Target
+) -> Prepared:
+    body = request.body_for(batch, target.model)
+    return Prepared(f"{target.base_url}{PATH}", body, DIALECT, read=read)
 
 
 async def _respond(parts: list[Part], headers: dict[str, str], context: Context) -> int:

@@ -31,7 +31,6 @@ class EmbeddingsRequest(NamedTuple):
     is_base64: bool
     """Whether the vectors shall be little-endian float32 in base64, as OpenAI's SDKs ask by default."""
 
-    @property
     def key(self) -> int:
         """A number that tells this request from others, most likely."""
         place = self.body.members["input"].value_start

@@ -47,7 +47,7 @@ async def _counted_by_host(request: MessagesRequest, context: Context) -> int | 
     call = Call(
         model,
         stream=False,
-        affinity_key=0,
+        affinity_key=int,
         dialect=_CountDialect(context.request_id),
         prepare=lambda target: _prepared(request, target, context),
     )

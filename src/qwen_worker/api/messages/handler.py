@@ -41,7 +41,12 @@ def _call(raw: bytes, context: Context) -> Call:
     context.log.debug("new message request", stream=request.stream, model=model)
     message = _Message(request, model, context)
     return Call(
-        model, request.stream, _affinity_key(request), message.dialect, message.prepare, message.explain
+        model,
+        request.stream,
+        partial(_affinity_key, request),
+        message.dialect,
+        message.prepare,
+        message.explain,
     )
 
 

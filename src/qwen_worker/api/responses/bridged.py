@@ -35,7 +35,7 @@ def bridged_call(
     return Call(
         request.model,
         request.stream,
-        _affinity_key(request, chat),
+        partial(_affinity_key, request, chat),
         ResponsesDialect(translator, may_be_native=may_be_native),
         partial(_prepare, request.model, chat, translator),
         get_ready=translator.get_ready,

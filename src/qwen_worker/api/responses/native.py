@@ -5,6 +5,8 @@ the request is translated only for the other accounts, and only if it can be.
 """
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -35,13 +37,14 @@ def native_call(raw: bytes, body: dict[str, Any], context: Context) -> Call:
         boolean("stream", body["stream"])
     model, stream = asked_model(body), body.get("stream") is True
     bridged: Call | InvalidRequest
+    key: Callable[[], int]
     try:
         bridged = bridged_call(body, context, may_be_native=True)
         key, dialect = bridged.affinity_key, bridged.dialect
     except InvalidRequest as problem:
         bridged = problem
         translator = new_translator(Asked(Tools([], {}, []), echo({}), False), model, context)
-        key, dialect = crc32(raw[:_READ_BYTES]), ResponsesDialect(translator, may_be_native=True)
+        key, dialect = partial(crc32, raw[:_READ_BYTES]), ResponsesDialect(translator, may_be_native=True)
     cache = context.request.header(SESSION_CACHE_HEADER)
     headers = {} if cache is None else {SESSION_CACHE_HEADER: cache}
 

@@ -177,6 +177,82 @@ async def test_an_answer_without_a_vector_for_each_text_is_a_fault_of_the_host()
     assert (status, answer["error"]["code"]) == (502, "upstream_unavailable")
 
 
+def answer_with(embedding: str) -> ScriptedResponse:
+    """An answer with one embedding, spelled like that."""
+    return ScriptedResponse(
+        200, f'{{"data":[{{"embedding":{embedding},"x":"\u00fc"}}],"usage":{{"total_tokens":1}}}}'
+    )
+
+
+NO_NUMBERS = [
+    "[1, null]",
+    '[0.5, "1"]',
+    '["],[1"]',
+    "[1, true]",
+    "[[1]]",
+    "[1,]",
+    "[1 2]",
+    "[--1]",
+    "[NaN]",
+    "[1e39]",
+    "[-1e39, 1]",
+    "[1e400]",
+    "null",
+    "7",
+    '{"a": [1]}',
+]
+
+
+@virtual
+@pytest.mark.parametrize("embedding", NO_NUMBERS)
+async def test_what_cannot_be_made_base64_is_a_fault_of_the_host(embedding: str) -> None:
+    world = World()
+    world.failures["text 10"] = answer_with(embedding)
+
+    status, answer, _ = await world.create({"input": texts(11), "encoding_format": "base64"})
+
+    assert (status, answer["error"]["code"]) == (502, "upstream_unavailable")
+
+
+@virtual
+@pytest.mark.parametrize(
+    ("embedding", "expected"),
+    [
+        ("[]", ""),
+        ("[ ]", ""),
+        ("[1]", "AACAPw=="),
+        ("[\n 1.0 ,\t-0.0\r]", "AACAPwAAAIA="),
+        ("[1e-60, 12345678901234567890]", "AAAAAKpUK18="),
+        ("[3.4028235e38]", "//9/fw=="),
+        ('"AACAPw=="', "AACAPw=="),
+    ],
+)
+async def test_any_spelling_of_numbers_becomes_base64(embedding: str, expected: str) -> None:
+    world = World()
+    world.failures["text 1"] = answer_with(embedding)
+
+    _, answer, _ = await world.create({"input": "text 1", "encoding_format": "base64"})
+
+    assert answer == {
+        "object": "list",
+        "usage": {"total_tokens": 1},
+        "data": [{"x": "ü", "index": 0, "embedding": expected}],
+    }
+
+
+@virtual
+@pytest.mark.parametrize(
+    "embedding", ["[1.50,-0, 1e400,\n1E-7]", "[]", "[1, null]", '["],[1"]', "null", '"AACAPw=="']
+)
+async def test_floats_of_several_batches_stay_as_the_host_has_spelled_them(embedding: str) -> None:
+    world = World()
+    world.failures["text 10"] = answer_with(embedding)
+
+    _, _, raw = await world.create({"input": texts(11), "encoding_format": "float"})
+
+    assert raw.endswith(f'{{"x": "\\u00fc", "index": 10, "embedding": {embedding}}}]}}'.encode())
+
+
 INVALID = [
     ({}, "input", "missing_required_parameter"),
     ({"input": None}, "input", "missing_required_parameter"),
