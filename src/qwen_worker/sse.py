@@ -41,10 +41,15 @@ class EventParser:
         """Whether data of an event that is not complete has come, or the beginning of a line that may be."""
         return bool(self._data) or any(not piece.startswith(b":") for piece in self._pieces[:1])
 
-    @property
-    def is_between_events(self) -> bool:
-        """Whether what comes next begins an event: all that has come was whole ones."""
-        return self._started and not (self._pieces or self._data or self._name or self._comment)
+    def take_back(self) -> bytes | None:
+        """Takes back what has come of the next event, maybe nothing, for whoever feeds it again; None if
+        whole lines of it have come, or if none has begun yet.
+        """
+        if not self._started or self._data or self._name or self._comment:
+            return None
+        pending = b"".join(self._pieces)
+        self._pieces.clear()
+        return pending
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that `data` completes. Takes time in proportion to `data`, however it is cut."""

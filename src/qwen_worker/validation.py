@@ -21,22 +21,32 @@ def body_text(raw: bytes) -> tuple[bytes, str]:
     """
     raw = raw.removeprefix(BYTE_ORDER_MARK)
     if not raw or raw.isspace():
-        raise InvalidRequest("The request body is empty; it must be a JSON object.", code="invalid_json")
+        raise _empty_body()
+    text = _decoded(raw)
+    return raw, text if text.isascii() else raw.decode("latin-1")
+
+
+def _decoded(raw: bytes) -> str:
     try:
-        text = raw.decode()
+        return raw.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(
             f"The request body is not valid UTF-8: byte {error.start} cannot be decoded.",
             code="invalid_json",
         ) from None
-    return raw, text if text.isascii() else raw.decode("latin-1")
+
+
+def _empty_body() -> InvalidRequest:
+    return InvalidRequest("The request body is empty; it must be a JSON object.", code="invalid_json")
 
 
 def json_body(raw: bytes) -> dict[str, Any]:
     """A body as an object. Raises InvalidRequest (invalid_json, invalid_type)."""
-    raw, _ = body_text(raw)
+    text = _decoded(raw.removeprefix(BYTE_ORDER_MARK))
+    if not text or text.isspace():
+        raise _empty_body()
     try:
-        body = parse(raw)
+        body = parse(text)
     except JsonTextError as error:
         raise invalid_json(error) from None
     if not isinstance(body, dict):

@@ -22,7 +22,7 @@ from tests.support.token_endpoint import TokenEndpoint, login_json
 
 
 def no_pipe() -> Any:
-    """Plays `Runtime.open_pipe`: credentials stream nothing."""
+    """Plays what opens a pipe: credentials stream nothing."""
     raise AssertionError("credentials open no pipe")
 
 
@@ -44,7 +44,7 @@ class Isolate:
         self.background = TaskBackground()
         chance = (rng or random.Random(seed)).random
         self.runtime = Runtime(
-            VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe, pack_floats
+            VirtualClock(), self.endpoint, kv, self.background, chance, no_pipe, no_pipe, pack_floats
         )
         self.log = Log(self._take_line, log_level, "request-1")
         self._state = CredentialState()

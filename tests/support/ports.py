@@ -156,6 +156,7 @@ def make_runtime(
     background: Background | None = None,
     random: Callable[[], float] = lambda: 0.5,
     open_pipe: Callable[[], Pipe] = MemoryPipe,
+    open_translating_pipe: Callable[[], Pipe] | None = None,
     database: Database | None = None,
     rate_limit: Callable[[int], RateLimit | None] = lambda _: None,
 ) -> Runtime:
@@ -167,6 +168,7 @@ def make_runtime(
         background=background or TaskBackground(),
         random=random,
         open_pipe=open_pipe,
+        open_translating_pipe=open_translating_pipe or open_pipe,
         pack_floats=pack_floats,
         database=database,
         rate_limit=rate_limit,

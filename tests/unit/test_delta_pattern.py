@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qwen_worker.delta_pattern import MOST_VAIN_ATTEMPTS, DeltaPattern
+from qwen_worker.sse import Event, EventParser
 
 
 def chunk(text: Any, field: str = "content", **fields: Any) -> dict[str, Any]:
@@ -102,14 +104,33 @@ def test_what_is_never_recognized_again_is_no_longer_learnt() -> None:
     assert pattern.text_of(data) is None
 
 
+def after_an_event() -> EventParser:
+    parser = EventParser()
+    parser.feed(b"data: {}\n\n")
+    return parser
+
+
+def sse(*chunks: dict[str, Any]) -> bytes:
+    return "".join(f"data: {compact(chunk)}\n\n" for chunk in chunks).encode()
+
+
+@pytest.mark.parametrize(
+    "rest", [b"", b"da", sse(chunk("next"))[:-3], sse(chunk("b", id="2")), b"data: [DONE]\n\n"]
+)
 @pytest.mark.parametrize(
     "texts", [["a"], ["a", "", "b\n\n"], ['"', "\\n", "\u2028é🙂"], ["\ud83d", "\ude42"]]
 )
-def test_the_text_of_events_like_the_first_is_told(texts: list[str]) -> None:
+def test_the_text_of_events_like_the_first_is_told(texts: list[str], rest: bytes) -> None:
     pattern = learnt(json.dumps(chunk("first")))
     data = "".join(f"data: {json.dumps(chunk(text))}\n\n" for text in texts).encode()
+    parser = after_an_event()
+    parser.feed(data[:10])
 
-    assert json.dumps(pattern.text_of_events(data)) == json.dumps("".join(texts))
+    text, left = pattern.text_of_events(parser, data[10:] + rest)
+
+    assert json.dumps(text) == json.dumps("".join(texts))
+    assert left == rest
+    assert parser.take_back() == b""
 
 
 @pytest.mark.parametrize(
@@ -118,18 +139,73 @@ def test_the_text_of_events_like_the_first_is_told(texts: list[str]) -> None:
         "",
         f"data: {compact(chunk('a'))}\n",
         f": waiting\n\ndata: {compact(chunk('a'))}\n\n",
-        f"data: {compact(chunk('a'))}\n\ndata: [DONE]\n\n",
-        f"data: {compact(chunk('a'))}\n\ndata: {compact(chunk('b', id='2'))}\n\n",
-        f"data: {compact(chunk('a'))}\n\n: waiting\n\ndata: {compact(chunk('b'))}\n\n",
+        sse(chunk("a"), chunk("b", id="2"), chunk("c")).decode(),
+        f"data: {compact(chunk('a'))}\n\n: waiting\n\n{sse(chunk('b'), chunk('c')).decode()}",
         f"event: error\ndata: {compact(chunk('a'))}\n\n",
-        f"data: {compact(chunk('a'))}\n\ndata: {compact(chunk(None))}\n\n",
+        f"data: {compact(chunk(None))}\n\ndata: {compact(chunk('a'))}\n\n",
         f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"a\\"') + f"data: {compact(chunk('b'))}\n\n",
         f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"\\x"'),
         f"data: {compact(chunk('a'))}\n\n".replace('"a"', '"'),
     ],
 )
-def test_events_of_another_kind_are_not_recognized(data: str) -> None:
-    assert learnt(compact(chunk("first"))).text_of_events(data.encode()) is None
+def test_events_of_another_kind_are_left_to_the_parser(data: str) -> None:
+    pattern = learnt(compact(chunk("first")))
+
+    text, left = pattern.text_of_events(after_an_event(), data.encode())
+
+    assert left.decode() == data.removeprefix(sse(chunk("a")).decode() if text else "")
+    assert text in ("", "a")
+
+
+@pytest.mark.parametrize("begun", [b"event: error\n", b": waiting\n", b"data: {}\n"])
+def test_within_an_event_nothing_is_recognized(begun: bytes) -> None:
+    parser = after_an_event()
+    parser.feed(begun)
+    data = sse(chunk("a"))
+
+    assert learnt(compact(chunk("first"))).text_of_events(parser, data) == ("", data)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text('"\\ab\n', max_size=4).map(lambda text: sse(chunk(text))),
+            st.text('"\\ab', max_size=4).map(lambda text: sse(chunk("*")).replace(b"*", text.encode())),
+            st.sampled_from(
+                [
+                    sse(chunk("c", id="2")),
+                    sse(chunk(None)),
+                    b": waiting\n\n",
+                    b"\n",
+                    sse(chunk("d")).replace(b"\n", b"\r\n"),
+                    b"event: x\n" + sse(chunk("e")),
+                    b"data: [DONE]\n\n",
+                ]
+            ),
+        ),
+        max_size=8,
+    ),
+    st.lists(st.integers(0, 400), max_size=6),
+)
+def test_a_stream_cut_anywhere_says_what_the_parser_finds_in_it(events: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join([sse(chunk("first")), *events])
+    pattern, parser = learnt(compact(chunk("first"))), EventParser()
+    said: list[str] = []
+    places = sorted({0, *(cut for cut in cuts if cut < len(stream)), len(stream)})
+    for start, end in pairwise(places):
+        text, left = pattern.text_of_events(parser, stream[start:end])
+        said += [text] if text else []
+        said += [meaning(event, pattern) for event in parser.feed(left)]
+
+    expected = [meaning(event, pattern) for event in EventParser().feed(stream)]
+
+    assert "".join(said) == "".join(expected)
+
+
+def meaning(found: Event, pattern: DeltaPattern) -> str:
+    """The text of a usual event; all of another one."""
+    text = None if found.name or found.comment else pattern.text_of(found.data)
+    return repr(found) if text is None else text
 
 
 json_values = st.recursive(

@@ -13,7 +13,7 @@ short.
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,7 +24,7 @@ from qwen_worker.auth import may_use
 from qwen_worker.dialect import Completion
 from qwen_worker.errors import InternalError, ProxyError, StreamFailed, UpstreamUnavailable
 from qwen_worker.models import model_not_found
-from qwen_worker.platform.ports import BodyReader, ByteStream, Pipe, Response, StreamBroken
+from qwen_worker.platform.ports import BodyReader, ByteStream, Pipe, Response, Runtime, StreamBroken
 from qwen_worker.stream_tail import StreamTail
 from qwen_worker.streams.native import follow_native
 from qwen_worker.streams.outcome import StreamOutcome
@@ -70,6 +70,7 @@ class Journey:
         self._first_byte_ms: int | None = None
         self._log = context.log
         self._meter = context.meter
+        self._open_pipe = _opener(call, context.runtime)
         self._check_model(call.stream)
         self._exchange = Exchange(
             call,
@@ -195,7 +196,7 @@ class Journey:
         return KeepAlive(
             lambda pipe: self._context.respond(_stream_response(pipe, {})),
             keep_alive=self._dialect.keep_alive,
-            open_pipe=self._context.runtime.open_pipe,
+            open_pipe=self._open_pipe,
             keep_alive_seconds=self._context.settings.keep_alive_seconds,
             clock=self._clock,
             patience_seconds=lambda: self._exchange.connection.patience_seconds(self._idle_seconds),
@@ -303,6 +304,19 @@ def _body_of(opened: Opened, answer: "WholeAnswer") -> bytes | ByteStream:
     if prepared.retouch is not None:
         return prepared.retouch(answer.data)
     return answer.data if buffer is None else buffer
+
+
+def _opener(call: Call, runtime: Runtime) -> Callable[[], Pipe]:
+    """What opens the pipe for a stream, usually while Qwen is awaited."""
+    get_ready = call.get_ready
+    if get_ready is None:
+        return runtime.open_pipe
+
+    def open_ready() -> Pipe:
+        get_ready()
+        return runtime.open_translating_pipe()
+
+    return open_ready
 
 
 def _stream_response(pipe: Pipe, headers: dict[str, str]) -> Response:

@@ -1,4 +1,4 @@
-"""The pipe of the embedded runtime."""
+"""The pipe of the embedded runtime, and of translated streams on every runtime."""
 
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, cast
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 class PushedPipe:
-    """All that is relayed passes through Python, a tenth of a second's worth at once; for the embedded
-    runtime, where that costs half of what the standard TransformStream does.
+    """All that is relayed passes through Python: what gathers within TRANSLATE_SECONDS, at once. On the
+    embedded runtime that costs half of what the standard TransformStream does.
     """
 
     __slots__ = ("_outlet", "_pusher", "heard", "readable")

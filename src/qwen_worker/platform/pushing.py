@@ -274,8 +274,11 @@ class Pusher:
         """Sends what has gathered; whether there was anything to send. Keeps an exception for the code that
         waits.
         """
-        came = self._chunks.splice(0).to_py()
-        if not came or self._has_ended():
+        came = self._chunks.to_py()
+        if not came:
+            return False
+        self._chunks.length = 0
+        if self._has_ended():
             return False
         self._has_come = True
         self._taken += len(came)

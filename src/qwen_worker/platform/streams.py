@@ -47,8 +47,11 @@ REST_TURNS = 4
 
 def open_pipe() -> "Pipe":
     """The pipe that keeps every promise of protocols.Pipe on this runtime."""
-    if HAS_CURRENT_STREAMS:
-        return IdentityPipe()
+    return IdentityPipe() if HAS_CURRENT_STREAMS else open_pushed_pipe()
+
+
+def open_pushed_pipe() -> "Pipe":
+    """A pipe that keeps them too, for what is sure to be translated."""
     from qwen_worker.platform.pushed_pipe import PushedPipe
 
     return PushedPipe()

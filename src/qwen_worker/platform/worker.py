@@ -23,7 +23,7 @@ from qwen_worker.platform import lifetime, natives, ports, promises
 from qwen_worker.platform.body_reader import WorkerBodyReader
 from qwen_worker.platform.interop import IS_EMBEDDED, absent, js_object, jsnull
 from qwen_worker.platform.options import fetch_options, forget_fetch, response_options
-from qwen_worker.platform.streams import open_pipe
+from qwen_worker.platform.streams import open_pipe, open_pushed_pipe
 
 DISCARD_MS = 1000
 """How long the body of a refused request is read."""
@@ -97,6 +97,7 @@ def _runtime(environment: "WorkerEnvironment", ctx: Any, inbound: "WorkerRequest
         WorkerBackground(ctx),
         random.random,
         open_pipe,
+        open_pushed_pipe,
         _pack_floats,
         environment.database,
         environment.rate_limit,

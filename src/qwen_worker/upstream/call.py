@@ -87,3 +87,7 @@ class Call(NamedTuple):
     """Adds to an error what this API's clients want to know about the request."""
     api: HostApi | None = None
     """What a host must have to be asked; None: nothing that is not everywhere."""
+    get_ready: Callable[[], None] | None = None
+    """Given if the answer is translated, whichever host it is from: gets ready, while Qwen is awaited, what
+    the stream begins with.
+    """

@@ -66,7 +66,7 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     def scan_messages(text: str, position: int) -> tuple[Any, int]:
         value, end = scan(text, position)
         is_array = type(value) is list
-        return _looked_through(value, text, position, end, find_problem) if is_array else value, end
+        return looked_through(value, text, position, end, find_problem) if is_array else value, end
 
     body = scan_object(text, skip_spaces(text, 0), {"messages": scan_messages}, scan)
     end = skip_spaces(text, body.end)
@@ -79,10 +79,13 @@ def scan_chat_body(raw: bytes, text: str, find_problem: FindProblem | None = Non
     )
 
 
-def _looked_through(
-    messages: list[Any], text: str, position: int, end: int, find_problem: FindProblem | None
+def looked_through(
+    messages: list[Any], text: str, position: int, end: int, find_problem: FindProblem | None = None
 ) -> Messages:
-    """Walks through `messages`, which are `text[position:end]`, and notes what the rules need."""
+    """Walks through `messages`, which are `text[position:end]`, and notes what the rules need.
+
+    Asks `find_problem` as `scan_chat_body` does.
+    """
     instructions: list[int] = []
     developers: list[int] = []
     empty_calls: list[int] = []

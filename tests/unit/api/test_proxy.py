@@ -38,18 +38,25 @@ class World:
         *,
         opens_after_seconds: float = 0.0,
         open_pipe: Callable[[], Any] = MemoryPipe,
+        get_ready: Callable[[], None] | None = None,
+        open_translating_pipe: Callable[[], Any] | None = None,
         **settings: Any,
     ) -> None:
         self.answer = answer
         self.log = LogRecorder()
         self._opens_after_seconds = opens_after_seconds
         self._open_pipe = open_pipe
+        self._get_ready = get_ready
+        self._open_translating_pipe = open_translating_pipe
         self._settings = Settings(accounts=(ACCOUNT,), **settings)
 
     async def begin(self, *, include_usage: bool = False) -> MemoryPipe:
         """The response's body, once the response has begun. Raises the error that comes before."""
         runtime = make_runtime(
-            clock=VirtualClock(), fetcher=ScriptedFetcher(self._fetched), open_pipe=self._open_pipe
+            clock=VirtualClock(),
+            fetcher=ScriptedFetcher(self._fetched),
+            open_pipe=self._open_pipe,
+            open_translating_pipe=self._open_translating_pipe,
         )
         errors = ErrorReader((), runtime.clock.now_ms)
         call = Call(
@@ -63,6 +70,7 @@ class World:
                 dialect,
                 repairer=lambda: StreamRepairer(include_usage=include_usage, event_error=errors.in_event),
             ),
+            get_ready=self._get_ready,
         )
 
         async def work(respond: Respond) -> None:
@@ -132,6 +140,25 @@ async def test_the_response_begins_with_the_first_event() -> None:
     assert now() == pytest.approx(1.0)
     assert await pipe.first_bytes() == text("Hello")
     assert now() == pytest.approx(1.0)
+
+
+@virtual
+async def test_what_is_translated_is_got_ready_while_qwen_is_awaited() -> None:
+    ready_at: list[float] = []
+
+    class Translating(MemoryPipe):
+        pass
+
+    world = World(
+        StreamResponse(1.0, WHOLE),
+        get_ready=lambda: ready_at.append(now()),
+        open_translating_pipe=Translating,
+    )
+    pipe = await world.begin()
+
+    assert isinstance(pipe, Translating)
+    assert ready_at == [0.0]
+    assert await pipe.content() == WHOLE
 
 
 @virtual

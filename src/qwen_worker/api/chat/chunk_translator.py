@@ -29,11 +29,9 @@ class ChunkTranslator:
         """Takes in the events that `data` completes. With `is_cut_off`, an event that is no JSON is ignored:
         it was not sent to its end.
         """
-        is_whole = self._parser.is_between_events and not self.is_over
-        text = self._usual.text_of_events(data) if is_whole else None
-        if text is not None:
-            self._take_text(text)
-            return
+        usual, data = self._usual.text_of_events(self._parser, data)
+        if usual and not self.is_over:
+            self._take_text(usual)
         for event in self._parser.feed(data):
             if self.is_over:
                 return

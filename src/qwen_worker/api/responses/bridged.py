@@ -38,6 +38,7 @@ def bridged_call(
         partial(_affinity_key, request, chat),
         ResponsesDialect(translator, may_be_native=may_be_native),
         partial(_prepare, request.model, chat, translator),
+        get_ready=translator.get_ready,
     )
 
 

@@ -63,6 +63,7 @@ class ResponsesTranslator:
         self._output = StreamOutput(self._events, self._ids, asked.tools)
         self._head: dict[str, Any] | None = None
         self._echo = self._begun = ""
+        self._has_begun = False
         self._failure: ProxyError | None = None
         self.is_over = False
         """Whether nothing more of the host's may follow: it has sent `[DONE]` or an error."""
@@ -71,12 +72,19 @@ class ResponsesTranslator:
         self.finish_reason: str | None = None
         self.usage: dict[str, Any] | None = None
 
+    def get_ready(self) -> None:
+        """Spells what the stream begins with. May be called beforehand, when there is the time."""
+        if self._head is None:
+            self._head = response_head(self._ids.response, self._model, self._now_ms())
+            self._echo = dumps(self._asked.echo)[1:]
+            self._begun = f'"response":{self._response(self._head)}'
+
     def keep_alive(self) -> bytes:
         """What to send while the host is silent. Comments do not hold Codex's timer, this event does."""
-        if self._head is None:
-            self._start()
-        else:
+        if self._has_begun:
             self._add_in_progress()
+        else:
+            self._start()
         return self._events.take()
 
     def feed(self, data: bytes) -> bytes:
@@ -93,7 +101,7 @@ class ResponsesTranslator:
         """
         if not self.is_over:
             self._read(b"\n\n", is_cut_off=True)
-        if self._head is None:
+        if not self._has_begun:
             self._start()
         if self._failure is None and self.finish_reason is None:
             self._failure = failure or StreamTruncated(
@@ -126,10 +134,8 @@ class ResponsesTranslator:
 
     def _read(self, data: bytes, *, is_cut_off: bool = False) -> None:
         """With `is_cut_off`, an event that is no JSON is ignored: it was not sent to its end."""
-        text = self._usual.text_of_events(data) if self._parser.is_between_events else None
-        if text is not None:
-            self._take_text(text)
-            return
+        usual, data = self._usual.text_of_events(self._parser, data)
+        self._take_text(usual)
         for event in self._parser.feed(data):
             text = None if event.name or event.comment else self._usual.text_of(event.data)
             if text is not None:
@@ -154,7 +160,7 @@ class ResponsesTranslator:
             if error is not None:
                 self._fail(error)
                 return
-        if self._head is None:
+        if not self._has_begun:
             self._start()
         if isinstance(chunk.get("usage"), dict):
             self.usage = chunk["usage"]
@@ -204,9 +210,8 @@ class ResponsesTranslator:
     # --- the response around the items
 
     def _start(self) -> None:
-        self._head = response_head(self._ids.response, self._model, self._now_ms())
-        self._echo = dumps(self._asked.echo)[1:]
-        self._begun = f'"response":{self._response(self._head)}'
+        self.get_ready()
+        self._has_begun = True
         self._events.add("response.created", self._begun)
         self._add_in_progress()
 

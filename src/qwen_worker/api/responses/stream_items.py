@@ -15,7 +15,7 @@ from qwen_worker.api.responses.output_items import (
 )
 from qwen_worker.api.responses.tools import Tool
 
-dumps = json.JSONEncoder(separators=(",", ":")).encode
+dumps = json.JSONEncoder(check_circular=False, separators=(",", ":")).encode
 
 
 class Events:

@@ -128,6 +128,14 @@ def test_a_silent_host_is_bridged_with_events_that_reset_the_timer_of_codex() ->
     assert read_stream(out + stream.end(None)).text == "Hello"
 
 
+def test_what_was_got_ready_beforehand_is_not_sent_by_itself() -> None:
+    ready, other = translator(), translator()
+
+    ready.get_ready()
+
+    assert ready.feed(text("Hello")) + ready.end(None) == other.feed(text("Hello")) + other.end(None)
+
+
 def test_the_parameters_are_repeated() -> None:
     about = asked(
         tools=[NAMESPACE, PATCH],
