@@ -13,7 +13,9 @@ KINDS = {"2 KB": (chat(2_000), 200), "2 KB, a stream of 100 chunks": (chat(2_000
 
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
-    """Both Workers in turn. CPU is the mean of all rounds, since usage is written in some of them only."""
+    """Both Workers in turn, each as the first in every other round. CPU is the mean of all rounds, since
+    usage is written in some of them only.
+    """
     scale = 10 if quick else 1
     variables = variables_for(upstream_port)
     cpu: dict[tuple[str, str], list[float]] = {}
@@ -21,7 +23,8 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     with direct_worker(variables, database="missing") as without, direct_worker(variables) as kept:
         workers = [_measured("without", without), _measured("with usage", kept)]
         await warm_up(workers, KINDS["2 KB"][0])
-        for _ in range(3 if quick else 10):
+        for _ in range(4 if quick else 16):
+            workers.reverse()
             for kind, (request, count) in KINDS.items():
                 for worker in workers:
                     cost = await request_cost(worker, request, max(10, count // scale))
@@ -48,7 +51,13 @@ async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
                     "CPU of a 2 KB request with usage, to without",
                     mean["with usage", "2 KB"] / mean["without", "2 KB"],
                     1.03,
-                )
+                ),
+                at_most(
+                    "first byte with usage, later than without",
+                    max(first["with usage", kind] - first["without", kind] for kind in KINDS) * 1e3,
+                    0.1,
+                    "ms",
+                ),
             ],
         )
     ]
