@@ -66,7 +66,7 @@ class BodyUnreadable(Exception):
     """The client's body could not be read to its end (the client broke the connection, a bad encoding)."""
 
 
-TRANSLATE_SECONDS = 0.09
+TRANSLATE_SECONDS = 0.1
 """How long `Pipe.translate` collects bytes that come soon after others before it translates them. Timers are
 up to some 25 ms late when many streams are busy.
 """

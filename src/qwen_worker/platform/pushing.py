@@ -37,7 +37,7 @@ PLACES = 1024
 TICK_MS = int(TRANSLATE_SECONDS * 1000)
 
 SOON_MS = 5
-"""When to look for the first time whether the client has taken something."""
+"""When to look for the first time whether the client has taken something, or whether more has come."""
 
 _numbers = count()
 _running: "WeakValueDictionary[int, Pusher]" = WeakValueDictionary()
@@ -128,6 +128,7 @@ class Pusher:
         "_failure",
         "_feed",
         "_has_come",
+        "_is_first_tick",
         "_is_over",
         "_is_quiet",
         "_limit",
@@ -164,6 +165,7 @@ class Pusher:
         self._has_come = False
         """Whether something has come since the last tick, or since something was sent at once."""
         self._ticking: Any = None
+        self._is_first_tick = False
         self._wake: Callable[[], None] | None = None
         """Ends the wait for the client."""
 
@@ -196,7 +198,9 @@ class Pusher:
             if self._take():
                 self._is_quiet = self._has_come = False
             if self._ticking is None:
-                self._ticking = setInterval(_timer_proxy, TICK_MS, self._number)
+                # The first tick comes soon: chunks that are on time arrive before the ticks, not with them.
+                self._is_first_tick = True
+                self._ticking = setTimeout(_timer_proxy, SOON_MS, self._number)
             await self._client_keeps_up()
         self._stop_ticking()
         del _running[self._number]
@@ -211,6 +215,9 @@ class Pusher:
         self._take()
         if self._has_ended():
             self.stop()
+        elif self._is_first_tick:
+            self._is_first_tick = False
+            self._ticking = setInterval(_timer_proxy, TICK_MS, self._number)
         elif self._has_come:
             self._has_come = self._is_quiet = False
         elif self._wake is None:
@@ -255,6 +262,7 @@ class Pusher:
             self._places.length = 0
 
     def _stop_ticking(self) -> None:
+        self._is_first_tick = False
         if self._ticking is not None:
             clearInterval(self._ticking)
             self._ticking = None
