@@ -328,11 +328,10 @@ class WorkerFetcher:
         timer = setTimeout(natives.abort, timeout_ms, controller)
         headers = {**request.headers, **UNCOMPRESSED} if IS_EMBEDDED else request.headers
         body = None if request.body is None else self._native(request.body)
-        fetched = promises.fetched(
-            request.url, fetch_options(request.method, headers, controller.signal, body)
-        )
-        forget_fetch()
+        options = fetch_options(request.method, headers, controller.signal, body)
         try:
+            fetched = promises.fetched(request.url, options)
+            forget_fetch()
             response = await fetched
         except JsException as error:
             clearTimeout(timer)
