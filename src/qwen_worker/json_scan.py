@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from qwen_worker.json_text import SCAN_FAILURES, JsonTextError, explained, no_constant
+from qwen_worker.json_text import SCAN_FAILURES, SPACES, JsonTextError, explained, no_constant
 
 Scanner = Callable[[str, int], tuple[Any, int]]
 """Reads the value that starts at a position: the value, and the position after it."""
@@ -52,8 +52,7 @@ class ObjectText(NamedTuple):
 _decoder: Any = json.JSONDecoder(parse_constant=no_constant)
 _scan_value: Scanner = _decoder.scan_once
 
-_SPACES = " \t\n\r"
-_SPACE = rf"[{_SPACES}]*"
+_SPACE = rf"[{SPACES}]*"
 _KEY = rf'"([^"\\\x00-\x1f]*)"{_SPACE}:{_SPACE}'
 _first_key = re.compile(rf"\{{{_SPACE}(?:{_KEY}|\}})").match
 _next_key = re.compile(rf"{_SPACE}(?:,{_SPACE}{_KEY}|\}})").match
@@ -188,7 +187,7 @@ class Items:
 
 def skip_spaces(text: str, position: int) -> int:
     """The position of the next character that is not JSON's white space."""
-    if text[position : position + 1] not in _SPACES:
+    if text[position : position + 1] not in SPACES:
         return position
     match = _spaces(text, position)
     return match.end() if match else position

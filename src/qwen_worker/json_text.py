@@ -39,7 +39,9 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[{]}"))
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
-_SPACES = " \t\n\r"
+SPACES = " \t\n\r"
+"""JSON's white space."""
+
 _strict: Any = json.JSONDecoder(parse_constant=no_constant)
 _lenient: Any = json.JSONDecoder()
 
@@ -55,7 +57,7 @@ def parse(text: str | bytes, *, allows_nan: bool = False) -> Any:
         if len(text) > MOST_LEVELS and nesting_exceeds(text):
             raise JsonTextError(TOO_DEEP)
         decoder = _lenient if allows_nan else _strict
-        stripped = text.strip(_SPACES)
+        stripped = text.strip(SPACES)
         with suppress(*SCAN_FAILURES):
             value, end = decoder.scan_once(stripped, 0)
             if end == len(stripped):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from qwen_worker.json_text import SPACES
 from qwen_worker.upstream.rules.common import COMMON, rename_developer_role
 from qwen_worker.upstream.rules.draft import Draft, Rule
 
@@ -153,5 +154,5 @@ def with_marked_end(text: str, last: Mapping[str, Any]) -> str | None:
     if "cache_control" in last:
         return None
     end = text.rindex("}")
-    separator = "" if text[:end].rstrip(" \t\n\r").endswith("{") else ","
+    separator = "" if text[:end].rstrip(SPACES).endswith("{") else ","
     return f'{text[:end]}{separator}"cache_control":{CACHE_CONTROL}{text[end:]}'
