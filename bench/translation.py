@@ -35,7 +35,7 @@ Jobs = dict[tuple[str, str], Callable[[], Awaitable[float]]]
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """All in turn, several rounds; then the delays of the texts."""
-    rounds, chunks, bursts = (1, 100, 3) if quick else (2, 300, 8)
+    rounds, chunks, bursts = (1, 100, 3) if quick else (3, 250, 8)
     delays: dict[str, list[float]] = {}
     with running(PARSING, OURS_D, upstream_port=upstream_port) as workers:
         yardstick, ours = workers
@@ -103,9 +103,9 @@ def _section(costs: dict[tuple[str, str], float], delays: dict[str, list[float]]
     return Section(
         "Translated streams",
         ON_EMBEDDED,
-        f"{STREAMS} streams at once of {chunks} chunks each, one every 10 or every 50 ms: what a stream costs at "
-        f"its beginning and end is included, and the same in both. A burst is {BURST_CHUNKS:,} chunks. Chats with "
-        "two choices, which are always translated, and the Responses API. Delay: of a text, from upstream to "
+        f"{STREAMS} streams at once of {chunks} chunks each, one every 10 or every 50 ms; what a stream "
+        f"costs at its beginning and end is included. A burst is {BURST_CHUNKS:,} chunks. Chats with two "
+        "choices, which are always translated, and the Responses API. Delay: of a text, from upstream to "
         "client.",
         (
             "Worker",

@@ -160,7 +160,6 @@ class ModelFacts(NamedTuple):
     """Whether the model takes OpenAI's `reasoning_effort` as it is."""
     high_effort_budget: int | None = None
     """The `thinking_budget` of a high effort, where the model does not think without one; in tokens."""
-    sees_images: bool | None = None
     thinking_tokens: int | None = None
     """The largest budget for thinking."""
 
@@ -182,27 +181,30 @@ _KNOWN: tuple[tuple[str, ModelFacts], ...] = (
     (r"qwen3\.8-27b", ModelFacts(1_000_000, None, "by default", takes_effort=True)),
     (r"qwen3\.8.*", ModelFacts(thinking="by default", takes_effort=True)),
     (r"qwen3\.7-max", ModelFacts(991_808, 65_536, "by default")),
-    (r"qwen3\.[5-7]-plus", ModelFacts(991_808, 65_536, "by default", sees_images=True)),
-    (r"qwen3\.[56]-flash", ModelFacts(None, 65_536, "by default")),
-    (r"qwen3\.5-\d+b.*", ModelFacts(thinking="by default", high_effort_budget=32_768)),
+    (r"qwen3\.7-plus", ModelFacts(991_808, 65_536, "by default", thinking_tokens=262_144)),
+    (r"qwen3\.[56]-plus", ModelFacts(991_808, 65_536, "by default", thinking_tokens=81_920)),
+    (r"qwen3\.[56]-flash", ModelFacts(None, 65_536, "by default", thinking_tokens=81_920)),
+    (
+        r"qwen3\.5-\d+b.*",
+        ModelFacts(thinking="by default", high_effort_budget=32_768, thinking_tokens=81_920),
+    ),
+    (r"qwen3\.[56].*", ModelFacts(thinking="by default", thinking_tokens=81_920)),
     (r"qwen3\.[5-9].*", ModelFacts(thinking="by default")),
-    (r"qwen3-coder-(plus|flash)", ModelFacts(997_952, 65_536, "never", sees_images=False)),
-    (r"qwen3-coder-next", ModelFacts(262_144, 65_536, "never", sees_images=False)),
-    (r"qwen3-coder-.*", ModelFacts(thinking="never", sees_images=False)),
-    (r"qwen3-max", ModelFacts(258_048, 65_536, "on request", sees_images=False)),
-    (r"qwen3-vl-plus", ModelFacts(262_144, 32_768, "on request", sees_images=True)),
+    (r"qwen3-coder-(plus|flash)", ModelFacts(997_952, 65_536, "never")),
+    (r"qwen3-coder-next", ModelFacts(262_144, 65_536, "never")),
+    (r"qwen3-coder-.*", ModelFacts(thinking="never")),
+    (r"qwen3-max", ModelFacts(258_048, 65_536, "on request")),
+    (r"qwen3-vl-plus", ModelFacts(262_144, 32_768, "on request")),
     (r"text-embedding-v[34]", ModelFacts(8_192)),
-    (r"coder-model", ModelFacts(1_000_000, 65_536, "on request", sees_images=True)),
-    (r"vision-model", ModelFacts(sees_images=True)),
-    (r"(qvq|qwen3-vl-.*-thinking).*", ModelFacts(thinking="always", sees_images=True)),
-    (r"qwq.*|qwen3-.*-thinking", ModelFacts(thinking="always")),
-    (r"qwen3-vl-.*-instruct", ModelFacts(thinking="never", sees_images=True)),
+    (r"coder-model", ModelFacts(1_000_000, 65_536, "on request")),
+    (r"(qwq|qvq|qwen3-.*-thinking).*", ModelFacts(thinking="always")),
     (r"qwen3-.*-instruct", ModelFacts(thinking="never")),
-    (r"qwen3-vl-flash", ModelFacts(thinking="on request", sees_images=True)),
+    (r"qwen3-vl-flash", ModelFacts(thinking="on request")),
     (r"qwen3-[\d.]+b(-a\d+b)?", ModelFacts(thinking="by default", thinks_in_streams_only=True)),
-    (r"qwen-(plus|flash|turbo)", ModelFacts(thinking="on request", sees_images=False)),
+    (r"qwen-(plus|flash|turbo)", ModelFacts(thinking="on request")),
 )
 """The first pattern that a name matches. Limits: LiteLLM 1.110.2's price map, qwen-code 0.24.4's presets,
 openfang pull request 849 (qwen3-coder-next). Effort: qwen-code pull request 8472 (qwen3.8). Budget:
-Qwen-Agent issue 941 (qwen3.5-27b). The open-weight Qwen3 models: new-api pull request 1109.
+Qwen-Agent issue 941 (qwen3.5-27b). Longest budgets: docs.qwencloud.com/api-reference/chat/anthropic. The
+open-weight Qwen3 models: new-api pull request 1109.
 """

@@ -13,7 +13,7 @@ from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault
 from tests.simulator.oauth import Login, OAuthState
-from tests.simulator.wire import pause
+from tests.simulator.sending import begin_answer
 
 _FORM: Final = "application/x-www-form-urlencoded"
 _POLL_SECONDS: Final = 0.005
@@ -35,13 +35,10 @@ class OAuthEndpoint:
         user_code = self.oauth.device_flow.user_code_of(record.form.get("device_code", ""))
         names = {token, login.name if login else "", user_code or ""}
         fault = self.faults.take(record.endpoint, names) or HEALTHY
-        record.fault = fault.label
         if fault.spend_refresh_token:
             self.oauth.token(record.form)
         await _wait_for_release(login)
-        await pause(fault.delay_before_headers_ms)
-        if fault.abort_before_headers:
-            await exchange.break_off(reset=fault.reset)
+        await begin_answer(exchange, fault)
         if fault.replaces_answer:
             return await exchange.send_fault(fault)
         if not record.headers.get("User-Agent"):

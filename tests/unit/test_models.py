@@ -134,14 +134,6 @@ def test_nothing_is_known_of_an_unknown_model(name: str) -> None:
     assert facts_of(name) == UNKNOWN_MODEL
 
 
-@pytest.mark.parametrize(
-    ("name", "sees_images"),
-    [("qwen3-vl-plus", True), ("coder-model", True), ("qwen3-coder-plus", False), ("qwen3.8-max", None)],
-)
-def test_which_models_see_images(name: str, sees_images: bool | None) -> None:
-    assert facts_of(name).sees_images is sees_images
-
-
 ALIAS_RULES = {
     "gpt-*": "qwen3-coder-plus",
     "claude-haiku*": "qwen3-coder-flash",

@@ -10,7 +10,9 @@ from qwen_worker.api.messages.thinking import (
     chat_thinking,
     clamped_max_tokens,
     native_thinking,
+    thinking_facts,
 )
+from qwen_worker.models import facts_of
 
 ADAPTIVE = {"type": "adaptive", "display": "omitted"}
 DISABLED = {"type": "disabled"}
@@ -125,6 +127,15 @@ def test_a_budget_is_below_max_tokens_and_the_longest_one(max_tokens: int, think
     assert result is not None
     assert 0 < result["budget_tokens"] < max_tokens
     assert result["budget_tokens"] <= 32_768
+
+
+@pytest.mark.parametrize(
+    ("model", "most"), [("qwen3.6-35b-a3b", 81_920), ("qwen3.5-27b", 81_920), ("qwen3.9-27b", 127_999)]
+)
+def test_a_family_of_models_has_its_own_longest_budget(model: str, most: int) -> None:
+    facts = thinking_facts(facts_of(model))
+    result = native_thinking(enabled(500_000), facts, max_tokens=128_000, effort=None, is_tool_forced=False)
+    assert result == enabled(most)
 
 
 def test_max_tokens_are_clamped_only_where_the_longest_output_is_known() -> None:
