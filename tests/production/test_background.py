@@ -33,17 +33,20 @@ def test_an_expired_login_is_refreshed_and_stored(
     assert any(login.access_token in value for value in worker.kv_values().values())
 
 
-def test_a_login_about_to_expire_is_refreshed_after_the_response(
+def test_no_response_waits_for_the_refresh_of_a_login_about_to_expire(
     worker: PyodideWorker, client: OpenAI, renew: Renew, simulator: QwenSimulator
 ) -> None:
     login = renew(access_token_seconds=SOON_SECONDS)
     old = login.access_token
 
-    ask(client, login.name)
+    with login.refresh_held():
+        ask(client, login.name)  # the isolate does not know the login yet
+        ask(client, login.name)  # it has the token in memory
 
     assert set(worker.background()) == {"done"}
-    assert [request.bearer for request in simulator.find(login.name)] == [old]
-    assert login.refreshes == 1
+    assert [request.bearer for request in simulator.find(login.name)] == [old, old]
+    refreshes = [request.credential for request in simulator.recorder.requests("token")].count(login.name)
+    assert refreshes == login.refreshes == 1, "a refresh has been given up"
     assert any(login.access_token in value for value in worker.kv_values().values())
 
 

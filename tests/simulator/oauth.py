@@ -7,7 +7,8 @@ of the configured clock.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from tests.simulator.config import CLIENT_ID, SimulatorConfig
@@ -23,6 +24,7 @@ class Login:
 
     `closed_tier`: refreshes succeed and the API refuses every access token. `refreshes` counts the
     successful ones, `refused_refreshes` those with a spent token or after the login was killed.
+    `is_refresh_held`: the token endpoint leaves refreshes unanswered (see `refresh_held`).
     """
 
     name: str
@@ -35,6 +37,7 @@ class Login:
     closed_tier: bool = False
     refreshes: int = 0
     refused_refreshes: int = 0
+    is_refresh_held: bool = False
 
     def credentials(self) -> JsonObject:
         """Return the present tokens in the form of `oauth_creds.json`; `expiry_date` is milliseconds."""
@@ -56,6 +59,15 @@ class Login:
         """End the login: no token of it works any more."""
         self.alive = False
         self.access_tokens.clear()
+
+    @contextmanager
+    def refresh_held(self) -> Iterator[None]:
+        """Until the block ends, the token endpoint neither does nor answers a refresh of this login."""
+        self.is_refresh_held = True
+        try:
+            yield
+        finally:
+            self.is_refresh_held = False
 
 
 class OAuthState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,10 +12,11 @@ from tests.simulator.device_flow import OAuthAnswer
 from tests.simulator.exchange import Exchange
 from tests.simulator.fault_queue import FaultQueue
 from tests.simulator.faults import HEALTHY, Fault
-from tests.simulator.oauth import OAuthState
+from tests.simulator.oauth import Login, OAuthState
 from tests.simulator.sending import begin_answer
 
 _FORM: Final = "application/x-www-form-urlencoded"
+_POLL_SECONDS: Final = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class OAuthEndpoint:
         fault = self.faults.take(record.endpoint, names) or HEALTHY
         if fault.spend_refresh_token:
             self.oauth.token(record.form)
+        await _wait_for_release(login)
         await begin_answer(exchange, fault)
         if fault.replaces_answer:
             return await exchange.send_fault(fault)
@@ -54,3 +57,9 @@ class OAuthEndpoint:
             if exchange.record.endpoint == "token"
             else self.oauth.device_flow.start(form)
         )
+
+
+async def _wait_for_release(login: Login | None) -> None:
+    """Wait while a test, in another thread perhaps, holds the login's refreshes."""
+    while login is not None and login.is_refresh_held:  # noqa: ASYNC110 - asyncio's events stay in their thread
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,5 +1,6 @@
 """Logins behave as Qwen's: a refresh token works once, and an access token as long as it lives."""
 
+import asyncio
 import base64
 import hashlib
 from typing import Any
@@ -157,6 +158,18 @@ async def test_a_lost_answer_has_spent_the_token(simulator: QwenSimulator) -> No
     with pytest.raises(httpx.TransportError):
         await post(simulator, TOKEN_PATH, data=form(token))
     assert (await post(simulator, TOKEN_PATH, data=form(token))).status == 400
+
+
+async def test_a_held_refresh_is_neither_done_nor_answered_before_the_block_ends(
+    simulator: QwenSimulator,
+) -> None:
+    held, other = simulator.create_login(), simulator.create_login()
+    with held.refresh_held():
+        asked = asyncio.create_task(post(simulator, TOKEN_PATH, data=form(held.refresh_token)))
+        await asyncio.to_thread(simulator.recorder.wait_for, "")
+        assert (await post(simulator, TOKEN_PATH, data=form(other.refresh_token))).status == 200
+        assert (held.refreshes, asked.done()) == (0, False)
+    assert ((await asked).status, held.refreshes) == (200, 1)
 
 
 async def test_queued_faults_hit_the_next_calls_of_their_login_only(simulator: QwenSimulator) -> None:
