@@ -35,7 +35,7 @@ Jobs = dict[tuple[str, str], Callable[[], Awaitable[float]]]
 
 async def measure(upstream_port: int, *, quick: bool) -> list[Section]:
     """All in turn, several rounds; then the delays of the texts."""
-    rounds, chunks, bursts = (1, 100, 3) if quick else (3, 200, 8)
+    rounds, chunks, bursts = (1, 100, 3) if quick else (3, 250, 8)
     delays: dict[str, list[float]] = {}
     with running(PARSING, OURS_D, upstream_port=upstream_port) as workers:
         yardstick, ours = workers
