@@ -330,8 +330,10 @@ class WorkerFetcher:
         body = None if request.body is None else self._native(request.body)
         options = fetch_options(request.method, headers, controller.signal, body)
         try:
-            fetched = promises.fetched(request.url, options)
-            forget_fetch()
+            try:
+                fetched = promises.fetched(request.url, options)
+            finally:
+                forget_fetch()
             response = await fetched
         except JsException as error:
             clearTimeout(timer)
