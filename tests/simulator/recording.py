@@ -111,11 +111,17 @@ class Recorder:
             self._accepted[key] += 1
             return self._accepted[key]
 
-    def requests(self, endpoint: Endpoint | None = None) -> list[ReceivedRequest]:
-        """Return the requests recorded, oldest first."""
+    def requests(
+        self, endpoint: Endpoint | None = None, credential: str | None = None
+    ) -> list[ReceivedRequest]:
+        """Return the requests recorded, oldest first: those to one endpoint, those of one login, or all."""
         with self._lock:
             everything = list(self._requests)
-        return [request for request in everything if endpoint is None or request.endpoint == endpoint]
+        return [
+            request
+            for request in everything
+            if endpoint in (None, request.endpoint) and credential in (None, request.credential)
+        ]
 
     def find(self, key: str) -> list[ReceivedRequest]:
         """Return the attempts of one logical request, oldest first."""
